@@ -1,0 +1,68 @@
+/** The page's configuration, written by the server into `#dash-config`. */
+export interface DashConfig {
+  baseUrl: string;
+  kernelsUrl: string;
+  staticUrl: string;
+  labextensionsUrl: string;
+  css: { widgets: string; math: string };
+  path: string;
+  title: string;
+  plain: boolean;
+  view: string;
+  /** Positions in `nb.cells` of the cells to execute, in notebook order. */
+  codeCells: number[];
+  live: boolean;
+  onError: "continue" | "stop";
+  errorText: string;
+  reconnectSeconds: number;
+}
+
+export type Channel = "shell" | "iopub" | "stdin" | "control";
+
+export interface Header {
+  msg_id: string;
+  msg_type: string;
+  session: string;
+  username: string;
+  version: string;
+  date: string;
+}
+
+/** A Jupyter message as the rest of the client sees it, whatever the frame was. */
+export interface Message {
+  channel: Channel;
+  header: Header;
+  parent_header: Partial<Header>;
+  metadata: Record<string, unknown>;
+  content: Record<string, unknown>;
+  buffers: ArrayBuffer[];
+}
+
+export type MimeBundle = Record<string, unknown>;
+
+/** What renderers and widgets may ask of the kernel connection. */
+export interface Kernel {
+  readonly sessionId: string;
+  /** Sends one message; returns its msg_id. */
+  send(
+    channel: Channel,
+    msgType: string,
+    content: Record<string, unknown>,
+    options?: { metadata?: Record<string, unknown>; buffers?: ArrayBuffer[] },
+  ): string;
+  /** Sends a request and resolves with its reply; rejects when the connection is lost for good. */
+  request(msgType: string, content: Record<string, unknown>): Promise<Message>;
+  /** Called for every iopub message, strictly in order, each awaited before the next. */
+  onIOPub(listener: (message: Message) => void | Promise<void>): () => void;
+  /** While set, outputs whose parent is `msgId` go to `hook` and not to the cell (Output widgets). */
+  setOutputHook(msgId: string, hook: ((message: Message) => void) | null): void;
+}
+
+export interface RenderContext {
+  config: DashConfig;
+  /** The nonce that lets a script of the author run; empty where none may. */
+  nonce: string;
+  kernel: Kernel | null;
+  /** Called when content changes its size late (images, plots). */
+  resized?: () => void;
+}

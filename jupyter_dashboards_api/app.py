@@ -1,0 +1,141 @@
+"""The extension: its traits and the wiring of its managers. No behaviour of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jupyter_server.base.handlers import RedirectWithParams
+from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.utils import url_path_join
+from traitlets import Bool, Dict, Enum, List, Unicode, default
+
+from .dashboards.cache import DashboardCache
+from .dashboards.contents import ContentsStore
+from .dashboards.finder import DashboardFinder
+from .dashboards.rendering import DashboardRenderer
+from .handlers.routes import tornado_handlers
+from .kernels.bindings import KernelBindings
+from .notebooks.uploads import NotebookUploads
+from .server import DashboardsServerApp
+
+_HERE = Path(__file__).parent
+
+
+class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
+    """Shows the notebooks of a Jupyter server as live dashboards."""
+
+    name = "dashboards"
+    description = "Serves the notebooks of a folder as live dashboards: jupyter dashboards [FOLDER]"
+    extension_url = "/dashboards"
+    load_other_extensions = False
+    serverapp_class = DashboardsServerApp
+    classes: ClassVar[list[Any]] = [
+        ServerApp,
+        DashboardRenderer,
+        DashboardCache,
+        DashboardFinder,
+        KernelBindings,
+        NotebookUploads,
+    ]
+
+    root = Unicode(
+        "",
+        help="""Folder of the contents manager whose notebooks are dashboards, as a contents path such as `published`.
+        Everything else the server can read stays out of reach of these pages. Empty: all of it.""",
+    ).tag(config=True)
+
+    presentation_mode = Bool(
+        False,
+        help="""Show dashboards only: no bar at their top, and no listing of folders (404).""",
+    ).tag(config=True)
+
+    show_tracebacks = Bool(
+        False,
+        help="""Show viewers the traceback of a failing cell. Tracebacks quote the notebook's source.""",
+    ).tag(config=True)
+
+    show_stderr = Bool(
+        False,
+        help="""Show viewers what cells write to stderr. Warnings and logged tracebacks quote the notebook's source,
+        so it is hidden unless this or `show_tracebacks` is on.""",
+    ).tag(config=True)
+
+    error_text = Unicode(
+        "This part of the dashboard could not be computed.",
+        help="""What a viewer reads in place of a failing cell's traceback.""",
+    ).tag(config=True)
+
+    on_error = Enum(
+        ["continue", "stop"],
+        default_value="continue",
+        help="""After a failing cell: go on with the next one, or stop.""",
+    ).tag(config=True)
+
+    frame_ancestors = List(
+        Unicode(),
+        default_value=["'self'"],
+        help="""Who may show the plain pages (`/dashboards-plain`) in a frame: sources of the CSP directive
+        `frame-ancestors`, such as `https://intranet.example.org`.""",
+    ).tag(config=True)
+
+    csp_sources = Dict(
+        key_trait=Unicode(),
+        value_trait=List(Unicode()),
+        help="""Sources to add to the Content-Security-Policy of dashboard pages, by directive, for instance
+        `{"img-src": ["https://tile.openstreetmap.org"]}`. The default policy allows this server alone.""",
+    ).tag(config=True)
+
+    @default("template_paths")
+    def _default_template_paths(self) -> list[str]:
+        return [str(_HERE / "templates")]
+
+    store: ContentsStore
+    renderer: DashboardRenderer
+    cache: DashboardCache
+    finder: DashboardFinder
+    kernels: KernelBindings
+    uploads: NotebookUploads
+
+    def initialize_settings(self) -> None:
+        server = self.serverapp
+        assert server is not None
+        self.store = ContentsStore(server.contents_manager, self.root)
+        self.renderer = DashboardRenderer(
+            parent=self,
+            show_tracebacks=self.show_tracebacks,
+            show_stderr=self.show_stderr or self.show_tracebacks,
+            error_text=self.error_text,
+            images_url=url_path_join(server.base_url, "_api/images"),
+        )
+        self.finder = DashboardFinder(self.store, parent=self)
+        self.cache = DashboardCache(self.store, self.renderer, parent=self)
+        self.kernels = KernelBindings(
+            parent=self,
+            kernel_manager=server.kernel_manager,
+            kernel_spec_manager=server.kernel_spec_manager,
+            store=self.store,
+            show_tracebacks=self.show_tracebacks,
+            show_stderr=self.show_stderr or self.show_tracebacks,
+            error_text=self.error_text,
+            stop_on_error=self.on_error == "stop",
+        )
+        self.uploads = NotebookUploads(self.store, self.finder, self.cache, parent=self)
+
+    def initialize_handlers(self) -> None:
+        self.handlers.extend(tornado_handlers())
+        server = self.serverapp
+        assert server is not None
+        # Set by nobody else: `GET /` would only say that a server is running.
+        if server.default_url.rstrip("/") == server.base_url.rstrip("/"):
+            listing = url_path_join(server.base_url, self.extension_url)
+            self.handlers.append((r"/?", RedirectWithParams, {"url": listing, "permanent": False}))
+
+    async def stop_extension(self) -> None:
+        await self.kernels.stop()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`jupyter dashboards [FOLDER]`."""
+    DashboardsApp.launch_instance(argv)

@@ -1,0 +1,1 @@
+"""How a notebook looks as a dashboard: where it is, its layout, its rendered page."""

@@ -1,0 +1,210 @@
+"""The only door to the contents manager.
+
+Everything else of the project names documents by *contents paths*: `/`-separated, without a leading or trailing slash,
+`""` for the root. Errors of a contents manager name files on the server's disk, so none of them passes this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import nbformat
+from jupyter_core.utils import ensure_async
+from nbformat import NotebookNode
+from tornado.web import HTTPError
+
+from ..errors import (
+    DashboardsError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    StorageFailed,
+    Unreadable,
+)
+
+Kind = Literal["notebook", "file", "directory"]
+
+_MAX_PATH_LENGTH = 1024
+
+
+def clean_path(path: str) -> str:
+    """Returns a decoded URL path as a contents path.
+
+    Raises `InvalidRequest` for whatever is not a plain relative path: `..`, `.`, empty and hidden segments, backslashes
+    and control characters. The check is here, not left to the contents manager, because not every one of them has it.
+    """
+    stripped = path.strip("/")
+    if not stripped:
+        return ""
+    if len(stripped) > _MAX_PATH_LENGTH:
+        raise InvalidRequest("The path is too long.")
+    for segment in stripped.split("/"):
+        if segment.startswith(".") or not segment.strip():
+            raise InvalidRequest("A path has no empty segment and none that begins with a dot.")
+        if "\\" in segment or not segment.isprintable():
+            raise InvalidRequest("A path has no backslash and no control character.")
+    return stripped
+
+
+def parent_path(path: str) -> str:
+    """The folder that holds `path`; `""` for what lies in the root."""
+    return path.rpartition("/")[0]
+
+
+def join_path(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One document or folder as the contents manager describes it."""
+
+    path: str
+    name: str
+    kind: Kind
+    last_modified: datetime | None = None
+    size: int | None = None
+    mimetype: str | None = None
+
+    @property
+    def revision(self) -> tuple[str, int | None]:
+        """Changes when the file does, as far as a contents manager tells without reading it."""
+        return (self.last_modified.isoformat() if self.last_modified else "", self.size)
+
+
+class ContentsStore:
+    """Reads and writes documents below `root`, a contents path of the server's own contents manager.
+
+    Works with synchronous and asynchronous managers. Raises only `DashboardsError`s.
+    """
+
+    def __init__(self, manager: Any, root: str = "") -> None:
+        self._manager = manager
+        self._root = root.strip("/")
+
+    def api_path(self, path: str) -> str:
+        """The path as the server's other APIs and its kernel manager know it."""
+        return "/".join(part for part in (self._root, path) if part)
+
+    async def stat(self, path: str) -> Entry | None:
+        """What lies at `path`, without reading it; None when nothing does."""
+        try:
+            model = await self._call(self._manager.get, path, content=False)
+        except (NotFound, InvalidRequest, Forbidden):
+            return None
+        return self._entry(path, model)
+
+    async def folder(self, path: str) -> list[Entry]:
+        """What a folder holds, in the manager's order; hidden names are left out."""
+        model = await self._call(self._manager.get, path, content=True, type="directory")
+        return [
+            self._entry(join_path(path, child["name"]), child)
+            for child in model["content"] or []
+            if not child["name"].startswith(".")
+        ]
+
+    async def notebook(self, path: str) -> tuple[NotebookNode, Entry]:
+        """A notebook in nbformat 4. Raises `NotFound`, or `Unreadable` for what is no notebook."""
+        try:
+            model = await self._call(self._manager.get, path, content=True, type="notebook")
+        except InvalidRequest as error:
+            raise Unreadable("This file is not a notebook that can be read.") from error
+        try:
+            # A manager may hand out plain dictionaries and old formats.
+            notebook = nbformat.convert(nbformat.from_dict(model["content"]), 4)
+            usable = isinstance(notebook.cells, list)
+        except Exception as error:
+            raise Unreadable("This file is not a notebook that can be read.") from error
+        if not usable:
+            raise Unreadable("This file is not a notebook that can be read.")
+        return notebook, self._entry(path, model)
+
+    async def file(self, path: str) -> tuple[bytes, Entry]:
+        """A file's bytes."""
+        model = await self._call(self._manager.get, path, content=True, type="file", format="base64")
+        content: str = model["content"]
+        data = (
+            await asyncio.to_thread(base64.b64decode, content)
+            if model.get("format") == "base64"
+            else content.encode()
+        )
+        return data, self._entry(path, model)
+
+    async def save_notebook(self, path: str, notebook: NotebookNode) -> None:
+        await self._save(path, {"type": "notebook", "format": "json", "content": notebook})
+
+    async def save_file(self, path: str, data: bytes) -> None:
+        content = await asyncio.to_thread(base64.b64encode, data)
+        await self._save(path, {"type": "file", "format": "base64", "content": content.decode()})
+
+    async def make_folders(self, path: str) -> None:
+        """Makes the folder and those above it; what exists is left alone."""
+        made = ""
+        for segment in path.split("/") if path else []:
+            made = join_path(made, segment)
+            entry = await self.stat(made)
+            if entry is None:
+                await self._save(made, {"type": "directory"})
+            elif entry.kind != "directory":
+                raise InvalidRequest(f"“{made}” is a file, so nothing can be put into it.")
+
+    async def rename(self, path: str, new_path: str) -> None:
+        await self._call(self._manager.rename, path, self.api_path(new_path))
+
+    async def delete(self, path: str) -> None:
+        """Deletes a document, or a folder with all that the manager shows of it."""
+        entry = await self.stat(path)
+        if entry is None:
+            raise NotFound("Nothing is there.")
+        if entry.kind == "directory":
+            # A manager may refuse to delete a folder that holds something.
+            for child in await self.folder(path):
+                await self.delete(child.path)
+        await self._call(self._manager.delete, path)
+
+    async def _save(self, path: str, model: dict[str, Any]) -> None:
+        api_path = self.api_path(path)
+        await self._translated(lambda: self._manager.save(model, api_path))
+
+    async def _call(self, method: Callable[..., Any], path: str, *args: Any, **options: Any) -> Any:
+        api_path = self.api_path(path)
+        return await self._translated(lambda: method(api_path, *args, **options))
+
+    async def _translated(self, call: Callable[[], Awaitable[Any] | Any]) -> Any:
+        async with _contents_errors():
+            return await ensure_async(call())
+
+    def _entry(self, path: str, model: dict[str, Any]) -> Entry:
+        return Entry(
+            path=path,
+            name=model["name"],
+            kind=model["type"],
+            last_modified=model.get("last_modified"),
+            size=model.get("size"),
+            mimetype=model.get("mimetype"),
+        )
+
+
+@asynccontextmanager
+async def _contents_errors() -> AsyncIterator[None]:
+    """Turns a contents manager's errors into ours, without their texts."""
+    try:
+        yield
+    except HTTPError as error:
+        raise _translate(error.status_code) from error
+
+
+def _translate(status: int) -> DashboardsError:
+    if status == 404:
+        return NotFound("Nothing is there.")
+    if status in (401, 403):
+        return Forbidden("The server's contents manager does not permit this.")
+    if status < 500:
+        return InvalidRequest("The server's contents manager refused this.")
+    return StorageFailed("The server's contents manager failed.")

@@ -1,0 +1,1 @@
+"""The wire: one module per public API. A handler parses, calls one manager and answers."""

@@ -1,0 +1,1 @@
+"""How a viewer reaches a kernel: message policy, bindings of kernels to notebooks and viewers."""

@@ -1,0 +1,1 @@
+"""Which notebooks there are: what is uploaded, replaced and deleted."""

@@ -1,0 +1,31 @@
+"""The standalone server of `jupyter dashboards`: a Jupyter server that offers dashboards and nothing else.
+
+Its defaults are traits of a `ServerApp` subclass, not `serverapp_config`: that would win over the command line and the
+configuration files (jupyter_server 2.21).
+"""
+
+from __future__ import annotations
+
+from jupyter_server.serverapp import ServerApp
+from traitlets import default
+
+
+class DashboardsServerApp(ServerApp):
+    """A server without the REST routes of contents, kernels, sessions and terminals, for owners too."""
+
+    name = "jupyter-dashboards-server"
+    description = "Serves the notebooks of a folder as live dashboards."
+
+    # The managers of contents and kernels exist all the same; only their routes are not there.
+    default_services = ("auth", "security", "events")
+
+    port_default_value = 8866
+
+    @default("reraise_server_extension_failures")
+    def _default_reraise_server_extension_failures(self) -> bool:
+        # A server whose one extension failed to load would look alive and serve nothing.
+        return True
+
+    @default("allow_unauthenticated_access")
+    def _default_allow_unauthenticated_access(self) -> bool:
+        return False
