@@ -10,7 +10,7 @@ from typing import Any
 
 import assets
 import node
-from setuptools import build_meta
+from setuptools import Distribution, build_meta
 from setuptools.build_meta import (
     prepare_metadata_for_build_editable,
     prepare_metadata_for_build_wheel,
@@ -84,4 +84,7 @@ def build_editable(
 ) -> str:
     """Build the frontend in place, then the editable wheel; the wheel's file name."""
     _prepare()
+    # setuptools asks a distribution `has_data()` before it puts data_files into an editable wheel,
+    # but the method is called `has_data_files`: the server would not find the extension.
+    Distribution.has_data = Distribution.has_data_files  # type: ignore[attr-defined]
     return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
