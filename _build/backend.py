@@ -8,13 +8,14 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-import assets
-import node
 from setuptools import Distribution, build_meta
 from setuptools.build_meta import (
     prepare_metadata_for_build_editable,
     prepare_metadata_for_build_wheel,
 )
+
+import assets
+import node
 
 __all__ = [
     "build_editable",
@@ -86,5 +87,5 @@ def build_editable(
     _prepare()
     # setuptools asks a distribution `has_data()` before it puts data_files into an editable wheel,
     # but the method is called `has_data_files`: the server would not find the extension.
-    Distribution.has_data = Distribution.has_data_files  # type: ignore[attr-defined]
+    Distribution.has_data = Distribution.has_data_files
     return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)

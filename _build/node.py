@@ -99,7 +99,10 @@ def find() -> Toolchain:
 
 
 def main(words: list[str]) -> int:
-    """Run one command; its exit status."""
+    """Run one command, or print the requirement that brings Node.js; the exit status."""
+    if words == ["--requirement"]:
+        print(WHEEL)
+        return 0
     try:
         toolchain = find()
     except NodeMissing as missing:
