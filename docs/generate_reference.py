@@ -1,0 +1,142 @@
+"""Writes docs/reference/ from the code: every setting from its trait, every route from the route table.
+
+`python docs/generate_reference.py` writes; with `--check` it only compares, and fails if a file is
+not what the code says. tests/test_docs.py does the same comparison.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from traitlets import Enum, HasTraits, TraitType
+
+from jupyter_dashboards_api.app import DashboardsApp
+from jupyter_dashboards_api.handlers.routes import ROUTES
+from jupyter_dashboards_api.server import DashboardsServerApp
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTICE = "<!-- Written by docs/generate_reference.py; change the code, not this file. -->\n"
+
+CONFIGURATION = f"""{NOTICE}
+# Configuration
+
+Each setting can be given on the command line as `--Class.name=value`, or in a configuration file as
+`c.Class.name = value`. The files are `jupyter_dashboards_config.py` (for this extension) and
+`jupyter_server_config.py` (for the server), in any folder that `jupyter --paths` lists under
+*config*. The command line wins over the files.
+
+Settings of the Jupyter server itself (address, certificates, login) are in the documentation of
+jupyter_server; `jupyter dashboards --help-all` prints both.
+"""
+
+ROUTES_PAGE = f"""{NOTICE}
+# Routes
+
+All paths are below the server's `base_url`. The permission is what the server's authorizer is asked
+for, as *resource*:*action*. A method that is not in the table is answered with 405.
+{{doc}}`../api` explains requests and answers.
+
+| Methods | Path | Permission | What it does |
+| --- | --- | --- | --- |
+"""
+
+
+def own_classes() -> list[type[HasTraits]]:
+    """The configurable classes of this project, the application first."""
+    listed = [DashboardsApp, *DashboardsApp.classes]
+    own = [cls for cls in listed if cls.__module__.startswith("jupyter_dashboards_api.")]
+    return list(dict.fromkeys(own))
+
+
+def settings(cls: type[HasTraits]) -> dict[str, TraitType[Any, Any]]:
+    """The settings that a class itself adds, by name; not those it inherits from Jupyter's classes."""
+    inherited = {
+        name
+        for base in cls.__mro__[1:]
+        if issubclass(base, HasTraits) and not base.__module__.startswith("jupyter_dashboards_api.")
+        for name in base.class_traits(config=True)
+    }
+    traits: dict[str, TraitType[Any, Any]] = cls.class_traits(config=True)
+    return {name: trait for name, trait in sorted(traits.items()) if name not in inherited}
+
+
+def kind(trait: TraitType[Any, Any]) -> str:
+    """What values a trait takes, for a reader."""
+    if isinstance(trait, Enum):
+        return "one of " + ", ".join(f"`{value!r}`" for value in trait.values or [])
+    return type(trait).__name__
+
+
+def setting_section(cls: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> str:
+    """One setting: name, kind, default, help."""
+    text = inspect.cleandoc(trait.help or "")
+    return (
+        f"### `{cls.__name__}.{name}`\n\n"
+        f"{kind(trait)}, default `{trait.default_value_repr()}`\n\n{text}\n"
+    )
+
+
+def configuration() -> str:
+    """The page of all settings."""
+    parts = [CONFIGURATION]
+    for cls in own_classes():
+        found = settings(cls)
+        if not found:
+            continue
+        summary = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+        parts.append(f"## {cls.__name__}\n\n{summary}\n")
+        parts.extend(setting_section(cls, name, trait) for name, trait in found.items())
+    parts.append(
+        "## The standalone server\n\n"
+        "`jupyter dashboards` is a Jupyter server with other defaults; each can be set as usual.\n\n"
+        f"- `ServerApp.port`: {DashboardsServerApp.port_default_value}\n"
+        "- services offered beside this extension: "
+        + ", ".join(f"`{name}`" for name in DashboardsServerApp.default_services)
+        + "\n"
+    )
+    return "\n".join(parts)
+
+
+def routes() -> str:
+    """The page of all routes."""
+    rows = []
+    for route in ROUTES:
+        by_permission: dict[str, list[str]] = {}
+        for method, permission in route.permissions.items():
+            by_permission.setdefault(str(permission), []).append(method)
+        path = route.template
+        for permission_name, methods in by_permission.items():
+            rows.append(
+                f"| {', '.join(methods)} | `{path}` | `{permission_name}` | {route.summary} |"
+            )
+    return ROUTES_PAGE + "\n".join(rows) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file and what should be in it."""
+    return {
+        REFERENCE / "configuration.md": configuration(),
+        REFERENCE / "routes.md": routes(),
+    }
+
+
+def main(words: list[str]) -> int:
+    """Write the pages, or with --check compare them; 1 if one is out of date."""
+    stale = []
+    for path, text in pages().items():
+        if words == ["--check"]:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                stale.append(path.name)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"out of date: {', '.join(stale)}. Run scripts/docs and commit what it writes.")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
