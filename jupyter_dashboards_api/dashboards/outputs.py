@@ -1,0 +1,265 @@
+"""A notebook's stored outputs, made ready for the page that is shown before any script runs. Pure.
+
+What leaves this module holds no source of a code cell: tracebacks and stderr, which quote it, become a text of the
+operator's or nothing, unless the configuration says otherwise.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bs4 import BeautifulSoup
+from nbconvert.filters import ansi2html
+
+_IMAGE_EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/svg+xml": "svg",
+}
+
+# In the client's order of preference (`frontend/src/render/index.ts`).
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_SCRIPTED = re.compile(
+    r"application/(vnd\.plotly\.v\d+\+json|vnd\.vega(lite)?\.v\d+(\.|\+)json|geo\+json|json)"
+)
+_BOKEH = ("application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.v0+json")
+
+# A plot's data beyond this would delay the first paint it is meant to hasten.
+MAX_EMBEDDED_JSON = 2_000_000
+
+_DATA_URI = re.compile(r"data:(image/[\w.+-]+);base64,(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A stored image. `name` is `<sha256>.<extension>` of its bytes, so it can be cached for ever."""
+
+    name: str
+    mime: str
+    data: bytes
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One output as the template writes it.
+
+    `kind` decides the markup: `stream` and `text` hold HTML made from ANSI text, `html` and `markdown` author's HTML,
+    `latex` text for the client's typesetter, `image` a picture, `error` the viewer's text or a traceback's HTML, and
+    `placeholder` is the sized box of what only a script can draw. `data` is JSON that the client draws from, if any.
+    """
+
+    kind: Literal["stream", "text", "html", "markdown", "latex", "image", "error", "placeholder"]
+    mime: str = ""
+    html: str = ""
+    image: Image | None = None
+    alt: str = ""
+    data: str | None = None
+
+
+@dataclass
+class OutputReader:
+    """Turns outputs into pieces and collects the images they show."""
+
+    show_tracebacks: bool = False
+    show_stderr: bool = False
+    error_text: str = ""
+    images: dict[str, Image] = field(default_factory=dict)
+    image_url: Any = None
+    """Image name → URL, for images inside HTML."""
+
+    def pieces(self, outputs: Iterable[Mapping[str, Any]], cell_index: int) -> list[Piece]:
+        """The pieces of a code cell's outputs, in order."""
+        found: list[Piece] = []
+        stream = ""
+        for output in outputs:
+            kind = output.get("output_type")
+            if kind == "stream" and output.get("name") == "stdout":
+                # Neighbours are one text: a line may have been written in several parts.
+                stream += _text(output.get("text"))
+                continue
+            if stream:
+                found.append(_stream(stream))
+                stream = ""
+            if kind == "stream":
+                if self.show_stderr:
+                    found.append(_stream(_text(output.get("text")), "stderr"))
+            elif kind == "error":
+                found.append(self._error(output))
+            elif kind in ("display_data", "execute_result"):
+                piece = self._display(output, cell_index)
+                if piece is not None:
+                    found.append(piece)
+        if stream:
+            found.append(_stream(stream))
+        return found
+
+    def clean_html(self, html: str) -> str:
+        """The author's HTML, balanced, without scripts, its embedded images made into URLs.
+
+        Not a sanitiser. An unclosed or stray tag would otherwise take the rest of the page with it, and scripts
+        would not run anyway: they have no nonce.
+        """
+        soup = BeautifulSoup(html, "html.parser")
+        for script in soup.find_all("script"):
+            script.decompose()
+        for tag in soup.find_all("img"):
+            match = _DATA_URI.fullmatch(str(tag.get("src", "")))
+            image = match and self._image(match[1], match[2])
+            if image:
+                tag["src"] = self.image_url(image.name)
+            if not tag.has_attr("alt"):
+                tag["alt"] = ""
+        return str(soup)
+
+    def _error(self, output: Mapping[str, Any]) -> Piece:
+        if not self.show_tracebacks:
+            return Piece("error", html=_escape(self.error_text))
+        lines = output.get("traceback")
+        text = "\n".join(lines) if isinstance(lines, list) else ""
+        return Piece(
+            "error",
+            mime="traceback",
+            html=ansi2html(text or f"{output.get('ename')}: {output.get('evalue')}"),
+        )
+
+    def _display(self, output: Mapping[str, Any], cell_index: int) -> Piece | None:
+        data = output.get("data")
+        if not isinstance(data, Mapping) or not data:
+            return None
+        metadata = output.get("metadata") or {}
+        alt = _alt(metadata) or f"Figure of cell {cell_index + 1}"
+        scripted = next((mime for mime in data if _SCRIPTED.fullmatch(mime)), None)
+        plot = scripted is not None and not scripted.endswith(("/json", "/geo+json"))
+        if _WIDGET in data or plot or any(mime in data for mime in _BOKEH):
+            image = self._picture(data, metadata, alt)
+            payload = _embedded(data[scripted]) if scripted is not None and plot else None
+            mime = scripted if scripted is not None and plot else _WIDGET
+            if image is not None:
+                return Piece("image", mime=mime, image=image.image, alt=alt, data=payload)
+            return Piece("placeholder", mime=mime, data=payload)
+        if "text/html" in data:
+            return Piece("html", "text/html", self.clean_html(_text(data["text/html"])))
+        if "text/markdown" in data:
+            return Piece("markdown", "text/markdown", _text(data["text/markdown"]))
+        if "text/latex" in data:
+            return Piece("latex", "text/latex", _escape(_text(data["text/latex"])))
+        if (picture := self._picture(data, metadata, alt)) is not None:
+            return picture
+        if scripted is not None:
+            return Piece("placeholder", scripted, data=_embedded(data[scripted]))
+        if "application/javascript" in data:
+            return None
+        if "text/plain" in data:
+            return Piece("text", "text/plain", ansi2html(_text(data["text/plain"])))
+        return None
+
+    def _picture(
+        self, data: Mapping[str, Any], metadata: Mapping[str, Any], alt: str
+    ) -> Piece | None:
+        for mime in ("image/svg+xml", "image/png", "image/jpeg", "image/webp", "image/gif"):
+            if mime not in data:
+                continue
+            image = self._image(mime, _text(data[mime]), metadata.get(mime))
+            if image is not None:
+                return Piece("image", mime, image=image, alt=alt)
+        return None
+
+    def _image(self, mime: str, text: str, metadata: Any = None) -> Image | None:
+        extension = _IMAGE_EXTENSIONS.get(mime)
+        if extension is None:
+            return None
+        if mime == "image/svg+xml" and "<svg" in text:
+            # An image document, unlike an element of a page, is only drawn with its namespace.
+            if "xmlns=" not in text:
+                text = text.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+            data = text.encode()
+        else:
+            try:
+                data = base64.b64decode(text)
+            except (binascii.Error, ValueError):
+                return None
+        width, height = _stated_size(metadata) or _png_size(data) or (None, None)
+        name = f"{hashlib.sha256(data).hexdigest()}.{extension}"
+        image = Image(name, mime, data, width, height)
+        self.images[name] = image
+        return image
+
+
+def _embedded(data: Any) -> str | None:
+    """JSON for a script element of a page; None where it is too large to wait for."""
+    text = json.dumps(data, separators=(",", ":"))
+    if len(text) > MAX_EMBEDDED_JSON:
+        return None
+    # `</script>` and `<!--` would end or change the element.
+    return text.replace("<", "\\u003c")
+
+
+def _stream(text: str, name: str = "stdout") -> Piece:
+    return Piece("stream", mime=name, html=ansi2html(overwritten(text)))
+
+
+def overwritten(text: str) -> str:
+    """A terminal's text as it stands after its carriage returns and backspaces."""
+    if "\r" not in text and "\b" not in text:
+        return text
+    lines = []
+    for line in text.replace("\r\n", "\n").split("\n"):
+        shown: list[str] = []
+        column = 0
+        for character in line:
+            if character == "\r":
+                column = 0
+            elif character == "\b":
+                column = max(column - 1, 0)
+            else:
+                shown[column : column + 1] = character
+                column += 1
+        lines.append("".join(shown))
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    """A multi-line string of nbformat, which may be a list of lines."""
+    if isinstance(value, list):
+        return "".join(str(line) for line in value)
+    return value if isinstance(value, str) else ""
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _alt(metadata: Mapping[str, Any]) -> str:
+    for candidate in (metadata, *(v for v in metadata.values() if isinstance(v, Mapping))):
+        alt = candidate.get("alt")
+        if isinstance(alt, str) and alt:
+            return alt
+    return ""
+
+
+def _stated_size(metadata: Any) -> tuple[int, int] | None:
+    if not isinstance(metadata, Mapping):
+        return None
+    width, height = metadata.get("width"), metadata.get("height")
+    if isinstance(width, int) and isinstance(height, int):
+        return width, height
+    return None
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
+        return None
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height

@@ -1,0 +1,222 @@
+"""A notebook as the HTML body of a dashboard, by an nbconvert template of ours that exports share.
+
+CPU-bound and synchronous: callers run it in a thread (`cache.py` does).
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import nbformat
+from nbconvert.exporters.templateexporter import TemplateExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+from traitlets import Unicode
+from traitlets.config import LoggingConfigurable
+
+from .layout import CellInfo, Layout, Placement, layout_of
+from .outputs import Image, OutputReader, Piece
+
+TEMPLATES = Path(__file__).parent.parent / "templates" / "nbconvert"
+
+
+@dataclass(frozen=True)
+class RenderedDashboard:
+    """What a page needs of a notebook in one view. `body` holds no source of a code cell."""
+
+    layout: Layout
+    body: bytes
+    """UTF-8 HTML of the cells."""
+    deflated: bytes
+    """`body` as raw deflate blocks, the last of them not final, so that a page can be put around it."""
+    code_cells: tuple[int, ...]
+    """Positions of the code cells that a live page executes, in notebook order, hidden ones too."""
+    title: str
+    has_heading: bool
+    as_of: datetime | None
+    images: Mapping[str, Image]
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about."""
+        return (
+            len(self.body)
+            + len(self.deflated)
+            + sum(len(image.data) for image in self.images.values())
+        )
+
+
+class _BodyExporter(TemplateExporter):
+    """Writes the cells with the template `dashboard`; does nothing else to the notebook."""
+
+    export_from_notebook = None  # type: ignore[assignment]
+    default_preprocessors: list[Any] = []  # noqa: RUF012 - a traitlet upstream
+    output_mimetype = "text/html"
+
+
+class DashboardRenderer(LoggingConfigurable):
+    """Renders notebooks. Safe to call from several threads: each has its own exporter."""
+
+    template_name = Unicode(
+        "dashboard",
+        help="""nbconvert template that writes the cells. One of your own extends `dashboard`.""",
+    ).tag(config=True)
+
+    def __init__(
+        self,
+        *,
+        show_tracebacks: bool = False,
+        show_stderr: bool = False,
+        error_text: str = "",
+        images_url: str = "/_api/images",
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._show_tracebacks = show_tracebacks
+        self._show_stderr = show_stderr
+        self._error_text = error_text
+        self._images_url = images_url
+        self._thread = threading.local()
+
+    def render(
+        self,
+        notebook: NotebookNode,
+        path: str,
+        view: str | None = None,
+        last_modified: datetime | None = None,
+    ) -> RenderedDashboard:
+        """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images."""
+        layout = layout_of(
+            notebook.metadata,
+            [CellInfo(cell.cell_type, cell.metadata) for cell in notebook.cells],
+            view,
+        )
+        reader = OutputReader(
+            show_tracebacks=self._show_tracebacks,
+            show_stderr=self._show_stderr,
+            error_text=self._error_text,
+            image_url=lambda name: f"{self._images_url}/{name}?path={quote(path, safe='')}",
+        )
+        cells = [
+            _view_of_cell(notebook.cells[placement.index], placement, reader)
+            for placement in layout.cells
+        ]
+        html, _ = self._exporter.from_notebook_node(
+            # The template gets no source of a code cell, so no template can write one.
+            nbformat.v4.new_notebook(),
+            resources={
+                "dashboard": {"layout": layout, "cells": cells, "image_url": reader.image_url}
+            },
+        )
+        body = html.encode()
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        headings = [cell["heading"] for cell in cells if cell["heading"]]
+        return RenderedDashboard(
+            layout=layout,
+            body=body,
+            deflated=deflate.compress(body) + deflate.flush(zlib.Z_FULL_FLUSH),
+            code_cells=tuple(
+                i
+                for i, cell in enumerate(notebook.cells)
+                if cell.cell_type == "code" and cell.source.strip()
+            ),
+            title=_title(notebook, headings, path),
+            has_heading=bool(headings),
+            as_of=_as_of(notebook.cells) or last_modified,
+            images=reader.images,
+        )
+
+    def warm(self) -> None:
+        """Makes this thread's exporter, whose first use costs most of a second."""
+        self.render(
+            nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# warm")]), "warm.ipynb"
+        )
+
+    @property
+    def _exporter(self) -> _BodyExporter:
+        exporter: _BodyExporter | None = getattr(self._thread, "exporter", None)
+        if exporter is None:
+            exporter = _BodyExporter(
+                template_name=self.template_name,
+                template_file="cells.html.j2",
+                extra_template_basedirs=[str(TEMPLATES)],
+            )
+            self._thread.exporter = exporter
+        return exporter
+
+
+def _view_of_cell(
+    cell: NotebookNode, placement: Placement, reader: OutputReader
+) -> dict[str, Any]:
+    """What the template may know of a cell."""
+    seen: dict[str, Any] = {
+        "index": placement.index,
+        "type": cell.cell_type,
+        "box": placement.box,
+        "html": "",
+        "heading": "",
+        "pieces": [],
+    }
+    if cell.cell_type == "markdown":
+        seen["html"] = reader.clean_html(markdown(cell.source, cell.get("attachments")))
+        seen["heading"] = _heading(cell.source)
+    else:
+        seen["pieces"] = [
+            # Outputs of IPython.display.Markdown are markdown like a cell's.
+            Piece("html", piece.mime, reader.clean_html(markdown(piece.html)))
+            if piece.kind == "markdown"
+            else piece
+            for piece in reader.pieces(cell.get("outputs", ()), placement.index)
+        ]
+    return seen
+
+
+def markdown(source: str, attachments: Mapping[str, Any] | None = None) -> str:
+    """Markdown as HTML by nbconvert's own dialect; maths is left as text for the client's typesetter."""
+    renderer = IPythonRenderer(
+        escape=False,
+        # With an empty link text instead, all that follows a heading would become a link.
+        exclude_anchor_links=True,
+        attachments=dict(attachments or {}),
+    )
+    return str(MarkdownWithMath(renderer=renderer).render(source))
+
+
+def _heading(source: str) -> str:
+    for line in source.splitlines():
+        if line.startswith("# "):
+            return line[2:].strip()
+    return ""
+
+
+def _title(notebook: NotebookNode, headings: Sequence[str], path: str) -> str:
+    stated = notebook.metadata.get("title")
+    if isinstance(stated, str) and stated.strip():
+        return stated.strip()
+    if headings:
+        return str(headings[0]).strip("*_` ")
+    name = path.rpartition("/")[2].removesuffix(".ipynb")
+    return path.split("/")[-2] if name == "index" and "/" in path else name
+
+
+def _as_of(cells: Sequence[NotebookNode]) -> datetime | None:
+    """When the stored outputs were computed, if a client recorded it (`metadata.execution`)."""
+    found: list[datetime] = []
+    for cell in cells:
+        times = cell.metadata.get("execution")
+        for text in times.values() if isinstance(times, Mapping) else ():
+            try:
+                time = datetime.fromisoformat(text)
+            except (TypeError, ValueError):
+                continue
+            found.append(time if time.tzinfo else time.replace(tzinfo=UTC))
+    return max(found, default=None)
+
+
