@@ -1,0 +1,46 @@
+/** Text, html and javascript: small, and nearly every notebook has them. */
+import { ansiNodes, parseAnsi } from "../ansi.ts";
+import type { RenderJob } from "./index.ts";
+import { outputScript } from "./scripts.ts";
+
+/** nbformat keeps long strings as lists of lines; messages have them whole. */
+export function textOf(value: unknown): string {
+  return Array.isArray(value) ? value.join("") : String(value ?? "");
+}
+
+export function render({ mime, data, ctx }: RenderJob): HTMLElement {
+  const text = textOf(data[mime]);
+  switch (mime) {
+    case "text/html":
+      return html(text);
+    case "text/plain":
+      return plain(text);
+    case "application/vnd.bokehjs_exec.v0+json":
+      // Bokeh's marker is empty; what it marks is the bundle's script.
+      return javascript(textOf(data["application/javascript"]), ctx.nonce);
+    default:
+      return javascript(text, ctx.nonce);
+  }
+}
+
+function plain(text: string): HTMLElement {
+  const pre = document.createElement("pre");
+  pre.append(...ansiNodes(parseAnsi(text).runs));
+  return pre;
+}
+
+/** Its scripts run when it is in the page: the output area calls runScripts. */
+function html(source: string): HTMLElement {
+  const node = document.createElement("div");
+  node.className = "dash-html";
+  node.innerHTML = source;
+  return node;
+}
+
+function javascript(code: string, nonce: string): HTMLElement {
+  if (!nonce) return plain(code);
+  const node = document.createElement("div");
+  node.className = "dash-javascript";
+  node.append(outputScript(code, nonce));
+  return node;
+}

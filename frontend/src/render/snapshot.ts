@@ -1,0 +1,45 @@
+/** Brings the server's stored outputs to life: maths, plots whose data came along, and the authors' scripts. */
+import type { RenderContext } from "../types.ts";
+import { MAYBE_MATH } from "./delimiters.ts";
+import { renderMime } from "./index.ts";
+import { run } from "./scripts.ts";
+
+const PROSE = '.dash-markdown, .dash-html, .dash-output[data-mime="text/latex"]';
+
+export async function hydrate(root: HTMLElement, ctx: RenderContext): Promise<void> {
+  await Promise.all([typesetSnapshot(root, ctx), drawBundles(root, ctx), runStoredScripts(root, ctx)]);
+}
+
+async function typesetSnapshot(root: HTMLElement, ctx: RenderContext): Promise<void> {
+  const nodes = [...root.querySelectorAll<HTMLElement>(PROSE)].filter((node) => MAYBE_MATH.test(node.textContent ?? ""));
+  if (nodes.length === 0) return;
+  const { mathStyles, typeset } = await import("./math.ts");
+  await mathStyles(ctx);
+  for (const node of nodes) typeset(node);
+  ctx.resized?.();
+}
+
+async function drawBundles(root: HTMLElement, ctx: RenderContext): Promise<void> {
+  const scripts = [...root.querySelectorAll<HTMLScriptElement>("script.dash-mime")];
+  await Promise.all(
+    scripts.map(async (script) => {
+      const mime = script.dataset["mime"] ?? "";
+      let value: unknown;
+      try {
+        value = JSON.parse(script.text);
+      } catch {
+        return;
+      }
+      const node = await renderMime({ [mime]: value }, {}, ctx);
+      const output = script.closest<HTMLElement>(".dash-output") ?? script.parentElement;
+      // A live output may have taken the place meanwhile; and the stored picture beats a placeholder.
+      if (!script.isConnected || !output || node.classList.contains("dash-placeholder")) return;
+      output.replaceChildren(node);
+    }),
+  );
+}
+
+async function runStoredScripts(root: HTMLElement, ctx: RenderContext): Promise<void> {
+  const html = [...root.querySelectorAll<HTMLElement>(".dash-html")];
+  await Promise.all(html.map((node) => run(node, ctx.nonce)));
+}

@@ -1,0 +1,53 @@
+/**
+ * Vega and Vega-Lite by one Vega 6, which also takes older specs. Expressions are interpreted from their syntax tree,
+ * since the page's CSP has no unsafe-eval. What a spec may fetch is the CSP's connect-src to decide.
+ */
+import embed, { type EmbedOptions, type Result, type VisualizationSpec } from "vega-embed";
+import { expressionInterpreter } from "vega-interpreter";
+import { onAttach, drawWhenSized } from "./attach.ts";
+import type { RenderJob } from "./index.ts";
+import { isDark, onThemeChange } from "./theme.ts";
+import { upgradeVegaLite } from "./vega-upgrade.ts";
+
+export function render({ mime, data, metadata, ctx }: RenderJob): HTMLElement {
+  const lite = mime.includes("vegalite");
+  const given = data[mime];
+  const parsed = (typeof given === "string" ? JSON.parse(given) : structuredClone(given)) as Record<string, unknown>;
+  if (parsed === null || typeof parsed !== "object") throw new Error("not a Vega specification");
+  const spec = lite ? upgradeVegaLite(parsed) : parsed;
+  // Only good for a console warning that the spec is of another version.
+  delete spec["$schema"];
+  const hints = metadata[mime] as { embed_options?: EmbedOptions } | undefined;
+
+  const node = document.createElement("div");
+  node.className = "dash-vega";
+  const plot = document.createElement("div");
+  node.append(plot);
+  let shown: Result | null = null;
+  const draw = async () => {
+    shown?.finalize();
+    shown = await embed(plot, spec as unknown as VisualizationSpec, {
+      // Its menu leads to an editor on the web.
+      actions: false,
+      ...(isDark() ? { theme: "dark", config: { background: "transparent" } } : {}),
+      ...hints?.embed_options,
+      mode: lite ? "vega-lite" : "vega",
+      ast: true,
+      expr: expressionInterpreter,
+    } as EmbedOptions);
+    ctx.resized?.();
+  };
+  drawWhenSized(node, draw);
+  let unwatch = () => {};
+  onAttach(
+    node,
+    () => {
+      unwatch = onThemeChange(() => void (shown && draw().catch((error: unknown) => console.error(error))));
+    },
+    () => {
+      unwatch();
+      shown?.finalize();
+    },
+  );
+  return node;
+}
