@@ -46,11 +46,18 @@ class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
         self.plain = plain or self.dashboards.presentation_mode
         self.nonce = secrets.token_urlsafe(16)
 
+    async def prepare(self, **options: Any) -> None:
+        self.set_header("Content-Security-Policy", self.content_security_policy)
+        await super().prepare(**options)
+
     def refuse_anonymous(self) -> None:
         authenticated(lambda handler: None)(self)  # type: ignore[arg-type, return-value]
 
     @property
     def content_security_policy(self) -> str:
+        if not self.nonce:
+            # Tornado sets the default headers before `initialize`.
+            return "default-src 'none'; frame-ancestors 'none'"
         ancestors = self.dashboards.frame_ancestors if self.plain else ["'self'"]
         if self.sandboxed:
             # A resource is shown for what it is, and can't act as the viewer on this server.
