@@ -1,0 +1,79 @@
+"""Fixtures that all tests share: a real server with the extension, notebooks on its disk, callers of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from tornado.httpclient import HTTPResponse
+
+pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.no_skips"]
+
+Fetch = Callable[..., Awaitable[HTTPResponse]]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def extension_config() -> dict[str, Any]:
+    """Configuration of the extension's classes; a test module or a parametrisation overrides it."""
+    return {}
+
+
+@pytest.fixture
+def jp_server_config(jp_server_config: Any, extension_config: dict[str, Any]) -> Any:
+    jp_server_config.ServerApp.jpserver_extensions.update({"jupyter_dashboards_api": True})
+    jp_server_config.ServerApp.reraise_server_extension_failures = True
+    for name, traits in extension_config.items():
+        jp_server_config[name].update(traits)
+    return jp_server_config
+
+
+@pytest.fixture
+def dashboards(jp_serverapp: Any) -> Any:
+    """The extension of the running server."""
+    return jp_serverapp.web_app.settings["dashboards"]
+
+
+@pytest.fixture
+def fetch(jp_serverapp: Any, http_server_client: Any, jp_base_url: str) -> Fetch:
+    """Asks the server: `await fetch("/dashboards", token=None)`; a path below the base URL, percent-encoded.
+
+    With the owner's token unless `token` says otherwise (None: anonymous). Never raises for a status and never follows
+    a redirect.
+    """
+    owner = jp_serverapp.identity_provider.token
+
+    async def ask(
+        path: str, *, token: str | None = owner, headers: dict[str, str] | None = None, **options: Any
+    ) -> HTTPResponse:
+        sent = dict(headers or {})
+        if token is not None:
+            sent.setdefault("Authorization", f"token {token}")
+        response: HTTPResponse = await http_server_client.fetch(
+            jp_base_url.rstrip("/") + path,
+            headers=sent,
+            raise_error=False,
+            follow_redirects=False,
+            **options,
+        )
+        return response
+
+    return ask
+
+
+@pytest.fixture
+def write_notebook(jp_root_dir: Path) -> Write:
+    """Writes a notebook below the server's root: `write_notebook("folder/a.ipynb", *cells, **metadata)`."""
+
+    def write(path: str, *cells: NotebookNode, **metadata: Any) -> Path:
+        notebook = nbformat.v4.new_notebook(cells=list(cells), metadata=metadata)
+        file = jp_root_dir / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, file)
+        return file
+
+    return write
