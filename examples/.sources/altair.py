@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-INK = "#7a8594"
+INK = "#717c8b"
 VARIETIES = {"Discovery": "#e0567c", "Cox": "#e2902b", "Bramley": "#5aa845", "Topaz": "#8a74e0"}
 
 
@@ -99,7 +99,7 @@ dots = (
     .encode(
         alt.X("age:Q", title="age, years"),
         alt.Y("apples:Q", title="apples, kg a year"),
-        color=alt.when(brush).then(colour.legend(None)).otherwise(alt.value("#7a859455")),
+        color=alt.when(brush).then(colour.legend(None)).otherwise(alt.value("#717c8b55")),
         tooltip=hint,
     )
     .add_params(brush)

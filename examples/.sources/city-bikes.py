@@ -89,9 +89,12 @@ tiles(
     ("Each bike", f"{daily.rides.sum() / 420 / 365:.1f}×", "ridden per day", ROSE),
 )
 
-# %% id=year grid=7,0,8,11
-figure, axes = plt.subplots(figsize=(8.4, 3.3))
-axes.bar(daily.index, daily.rides, width=1.0, color=TEAL, alpha=0.28, label="day")
+# %% id=year grid=7,0,8,12
+monthly = daily.rides.groupby(daily.index.month).mean()
+figure, axes = plt.subplots(figsize=(9.4, 3.55))
+axes.fill_between(
+    daily.index, daily.rides, step="mid", color=TEAL, alpha=0.28, linewidth=0, label="day"
+)
 axes.plot(
     daily.rides.rolling(14, center=True, min_periods=7).mean(),
     color=TEAL,
@@ -118,11 +121,11 @@ axes.grid(axis="x", visible=False)
 axes.legend(loc="upper left", ncols=2)
 picture(
     figure,
-    alt="Rides per day in 2025: about 800 in January, twice that in July, back to 700 in December.",
+    alt=f"Rides per day in 2025: on average {monthly[1]:.0f} in January, {monthly[7]:.0f} in July, {monthly[12]:.0f} in December.",
 )
 
-# %% id=weather grid=7,8,4,11
-figure, axes = plt.subplots(figsize=(4.2, 3.45))
+# %% id=weather grid=7,8,4,12
+figure, axes = plt.subplots(figsize=(4.6, 3.55))
 for name, group, colour in (
     ("dry", daily[daily.rain == 0], AMBER),
     ("rain", daily[daily.rain > 0], VIOLET),
@@ -138,8 +141,8 @@ picture(
     alt="Scatter of rides against temperature: rides rise with warmth, and rainy days lie below dry ones.",
 )
 
-# %% id=hours grid=18,0,6,11
-figure, axes = plt.subplots(figsize=(6.3, 3.35))
+# %% id=hours grid=19,0,6,11
+figure, axes = plt.subplots(figsize=(7.1, 3.3))
 axes.bar(hours - 0.2, by_hour.iloc[:5].mean(), width=0.4, color=TEAL, label="Monday to Friday")
 axes.bar(hours + 0.2, by_hour.iloc[5:].mean(), width=0.4, color=AMBER, label="weekend")
 axes.set(
@@ -152,7 +155,7 @@ picture(
     alt="Bars of rides per hour: two rush-hour peaks on working days, one broad afternoon peak at weekends.",
 )
 
-# %% id=stations grid=18,6,6,11
+# %% id=stations grid=19,6,6,11
 (
     stations.assign(Turnover=stations.Rides / stations.Docks / 365)
     .style.hide(axis="index")
@@ -162,7 +165,10 @@ picture(
     .set_table_styles(
         [
             {"selector": "", "props": "width: 100%"},
-            {"selector": "th:first-child, td:first-child", "props": "text-align: left"},
+            {
+                "selector": "th:first-child, td:first-child",
+                "props": "text-align: left; white-space: nowrap",
+            },
         ]
     )
     .set_table_attributes(
@@ -171,8 +177,8 @@ picture(
     .set_uuid("stations")
 )
 
-# %% id=week grid=29,0,12,9
-figure, axes = plt.subplots(figsize=(12.6, 2.75))
+# %% id=week grid=30,0,12,9
+figure, axes = plt.subplots(figsize=(14.2, 2.7))
 mesh = axes.pcolormesh(np.arange(25), np.arange(8), by_hour, cmap="viridis", edgecolor="none")
 axes.set(
     title="The week, hour by hour",
@@ -193,5 +199,5 @@ picture(
     alt="Heat map of weekday by hour: bright at 8 and 17 o'clock Monday to Friday, at 14 o'clock on weekends.",
 )
 
-# %% [markdown] id=note grid=38,0,12,2
+# %% [markdown] id=note grid=39,0,12,2
 # The numbers are drawn from a seeded random generator in this notebook; no town was counted.

@@ -24,8 +24,8 @@ COLOURS = {
     "marsh harrier": GREEN,
 }
 
-# %% id=chart grid=16,0,8,12
-figure, axes = plt.subplots(figsize=(8.4, 3.6))
+# %% id=chart grid=16,0,8,13
+figure, axes = plt.subplots(figsize=(9.4, 3.9))
 for bird, colour in COLOURS.items():
     seen = counts[counts.bird == bird]
     axes.plot(seen.date, seen["count"], color=colour, marker="o", markersize=4, label=bird)
@@ -38,7 +38,7 @@ picture(
     alt="Birds per Saturday: lapwings peak in late March, redshanks in mid-April, avocets come in May.",
 )
 
-# %% id=quote grid=16,8,4,7
+# %% id=quote grid=16,8,4,6
 first = counts[(counts.bird == "avocet") & (counts["count"] > 0)].iloc[0]
 HTML(
     f"""<link rel="stylesheet" href="style.css">
@@ -47,9 +47,9 @@ HTML(
 <a class="field-download" href="observations.csv" download>Download the counts (CSV)</a>"""
 )
 
-# %% id=table grid=23,8,4,5
+# %% id=table grid=22,8,4,7
 totals = counts.groupby("bird")["count"].agg(Sum="sum", Most="max").loc[list(COLOURS)]
 HTML(totals.rename_axis(index=None).to_html(border=0))
 
-# %% [markdown] id=note grid=28,0,12,2
+# %% [markdown] id=note grid=29,0,12,2
 # Picture, counts and style sheet lie beside this notebook and are linked by relative addresses. All birds are invented.

@@ -55,7 +55,7 @@ bar.update(progress(len(STEPS), "all steps done"))
 losses = []
 for epoch in range(1, 9):
     losses.extend(np.exp(-(epoch + np.arange(5) / 5) / 2.6) + random.normal(0, 0.012, 5))
-    figure, axes = plt.subplots(figsize=(6.3, 3.9))
+    figure, axes = plt.subplots(figsize=(7.1, 3.9))
     axes.plot(np.arange(len(losses)) / 5 + 1, losses, color=TEAL)
     axes.plot(len(losses) / 5 + 0.8, losses[-1], "o", color=AMBER)
     axes.set(

@@ -45,15 +45,16 @@ import numpy as np
 from IPython.display import SVG, Math
 
 
-def drawing(figure, name):
-    """The figure as an SVG whose text is text and whose bytes do not change from run to run."""
+def draw(figure, name, alt):
+    """Display the figure as an SVG whose text is text and whose bytes do not change from run to run."""
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": name})
     svg = io.StringIO()
-    figure.savefig(
-        svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Title": name}
-    )
+    nothing = {"Date": None, "Creator": None, "Title": name}
+    figure.savefig(svg, format="svg", transparent=True, metadata=nothing)
     plt.close(figure)
-    return SVG(svg.getvalue())
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    about = {"image/svg+xml": {"width": width, "height": height, "alt": alt}}
+    display(SVG(svg.getvalue()), metadata=about)
 
 
 # %% id=gibbs grid=17,0,12,12
@@ -65,7 +66,7 @@ def partial_sum(terms):
     return sum(4 / (np.pi * k) * np.sin(k * x) for k in range(1, 2 * terms, 2))
 
 
-figure, axes = plt.subplots(figsize=(11, 3.3))
+figure, axes = plt.subplots(figsize=(14.2, 3.5))
 axes.plot(x, np.sign(x), color=INK, linewidth=1, linestyle=(0, (4, 3)), label="f")
 for terms, colour in ((1, TEAL), (3, AMBER), (15, ROSE)):
     axes.plot(
@@ -74,7 +75,11 @@ for terms, colour in ((1, TEAL), (3, AMBER), (15, ROSE)):
 axes.set(xlim=(-np.pi, np.pi), ylim=(-1.45, 1.45), title="One, three and fifteen terms")
 axes.set_xticks([-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], ["−π", "−π/2", "0", "π/2", "π"])
 axes.legend(loc="lower right")
-drawing(figure, "Partial sums of the square wave")
+draw(
+    figure,
+    "Partial sums of the square wave",
+    alt="The square wave and its sums of 1, 3 and 15 terms, which come ever closer but overshoot.",
+)
 
 # %% [markdown] id=gibbs-text grid=29,0,12,8
 # ## The overshoot that stays

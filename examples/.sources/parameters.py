@@ -51,7 +51,8 @@ HTML(
 .choice a { padding: 5px 14px; border-radius: 999px; text-decoration: none; color: inherit;
   border: 1px solid color-mix(in srgb, currentColor 35%, transparent); }
 .choice a[aria-current] { font-weight: bold; border-width: 2px; border-color: currentColor; }
-.choice span { margin-left: 10px; opacity: .75; }
+.choice span { opacity: .75; }
+.choice a + span { margin-left: 14px; }
 </style><nav class="choice" aria-label="Parameters"><span>Region</span>"""
     + "".join(
         f'<a href="?{escape(urlencode({"region": name, "n": n}))}"{" aria-current=page" * (name == region)}>{name}</a>'
@@ -75,10 +76,10 @@ tiles(
 )
 
 # %% id=chart grid=12,0,12,13
-figure, axes = plt.subplots(figsize=(12.6, 3.8))
+figure, axes = plt.subplots(figsize=(14.2, 3.8))
 axes.bar(months.astype("datetime64[D]"), rain, width=22, color=colour)
 axes.axhline(rain.mean(), color=INK, linewidth=1, linestyle=(0, (4, 3)))
-axes.set(title=f"Rain in the {region}, mm per month, the last {n} months", ylim=(0, 300))
+axes.set(title=f"Rain in the {region}, mm per month, the last {n} months")
 axes.grid(axis="x", visible=False)
 picture(
     figure,

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 
-INK, LINE, CLEAR = "#7a8594", "rgba(122,133,148,0.25)", "rgba(0,0,0,0)"
+INK, LINE, CLEAR = "#717c8b", "rgba(113,124,139,0.28)", "rgba(0,0,0,0)"
 COLOURS = {
     "Wind": "#12a192",
     "Sun": "#e2902b",

@@ -74,7 +74,7 @@ tiles(
 # ## Shops
 
 # %% id=shops-plot grid=17,0,12,11
-figure, panes = plt.subplots(1, 3, figsize=(10.4, 2.8), sharey=True)
+figure, panes = plt.subplots(1, 3, figsize=(14.2, 3.3), sharey=True)
 for axes, (shop, colour) in zip(panes, SHOPS.items(), strict=True):
     for week, alpha in ((last_week, 0.35), (this_week, 1.0)):
         series = week[week.shop == shop].groupby("day").euro.sum()
@@ -112,7 +112,7 @@ table.loc["All"] = table.sum()
 )
 
 # %% id=goods-plot grid=30,6,6,9
-figure, axes = plt.subplots(figsize=(6.4, 2.6))
+figure, axes = plt.subplots(figsize=(7.1, 2.65))
 axes.barh(
     growth.index, growth * 100, color=[TEAL if value > 0 else ROSE for value in growth], height=0.62
 )

@@ -47,7 +47,7 @@ def panel_power(month, place, tilt, face, area):
 wide = widgets.Layout(width="100%")
 place = widgets.Dropdown(options=list(PLACES), value="Lyon, 46° N", layout=wide)
 face = widgets.Dropdown(options=list(FACES), layout=wide)
-area = widgets.IntSlider(30, 5, 80, 5, layout=wide)
+area = widgets.IntSlider(20, 5, 80, 5, layout=wide)
 tilt = widgets.IntSlider(35, 0, 90, 5, layout=wide)
 need = widgets.IntSlider(3500, 1000, 9000, 250, layout=wide)
 labels = (
@@ -109,7 +109,7 @@ answer_display = display(answer(), display_id="answer")
 def months():
     """Made against used, month by month."""
     made, used, _ = yearly()
-    figure, axes = plt.subplots(figsize=(8.4, 3.25))
+    figure, axes = plt.subplots(figsize=(9.4, 3.3))
     axes.bar(MONTHS, made, color=AMBER, width=0.62, label="made")
     axes.step(
         np.arange(-0.5, 12.5),
@@ -144,7 +144,7 @@ for control in controls:
 # %% [markdown] id=day-title grid=18,0,12,2
 # ## A day on this roof
 
-# %% id=day grid=20,0,12,11
+# %% id=day grid=20,0,12,12
 month = widgets.SelectionSlider(
     options=MONTHS,
     value="Jun",
@@ -158,7 +158,7 @@ def day(month, place, face, area, tilt, need):
     """Power made and used over a mean day; runs inside an Output widget."""
     power = panel_power(MONTHS.index(month), place, tilt, face, area)
     load = USE / USE.sum() * 4 * need / 365
-    figure, axes = plt.subplots(figsize=(12.6, 2.9))
+    figure, axes = plt.subplots(figsize=(14.2, 2.9))
     axes.fill_between(
         HOURS, np.minimum(power, load), color=GREEN, alpha=0.35, linewidth=0, label="used at once"
     )

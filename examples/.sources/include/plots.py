@@ -5,12 +5,12 @@ import io
 import matplotlib.pyplot as plt
 from IPython.display import Image, display
 
-INK = "#7a8594"  # grey enough for white and for near-black pages
+INK = "#717c8b"  # grey enough for white and for near-black pages
 TEAL, AMBER, VIOLET, ROSE, GREEN = "#12a192", "#e2902b", "#8a74e0", "#e0567c", "#5aa845"
 
 plt.rcParams.update(
     {
-        "font.size": 10.5,
+        "font.size": 11.5,
         "text.color": INK,
         "axes.labelcolor": INK,
         "axes.edgecolor": INK,
@@ -18,7 +18,7 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titlelocation": "left",
-        "axes.titlesize": 12,
+        "axes.titlesize": 13,
         "axes.titlepad": 12,
         "axes.axisbelow": True,
         "axes.grid": True,
