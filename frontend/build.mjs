@@ -58,10 +58,11 @@ const common = {
   define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
 };
 
-async function buildAll() {
-  const js = await esbuild.build({
+/** One page's script: built alone, as a module shared by two entries would cost both a further request. */
+async function buildScript(source, name) {
+  const built = await esbuild.build({
     ...common,
-    entryPoints: scripts,
+    entryPoints: { [name]: source },
     format: "esm",
     splitting: true,
     target: "es2022",
@@ -69,6 +70,33 @@ async function buildAll() {
     loader: { ".css": "empty", ".svg": "dataurl" },
     plugins: [sanitizeShim],
   });
+  dropIdleImports(built);
+  return built;
+}
+
+/**
+ * esbuild imports its chunk of CommonJS helpers even where it takes nothing from it. That chunk has no input of ours
+ * and does nothing by itself, so such an import only costs a request.
+ */
+function dropIdleImports({ metafile, outputFiles }) {
+  const helpers = Object.keys(metafile.outputs).filter((name) => Object.keys(metafile.outputs[name].inputs).length === 0);
+  for (const file of outputFiles) {
+    const output = metafile.outputs[path.relative(here, file.path)];
+    for (const helper of helpers) {
+      const idle = `import"./${path.basename(helper)}";`;
+      if (!output || !file.text.includes(idle)) continue;
+      file.contents = Buffer.from(file.text.replace(idle, ""));
+      output.imports = output.imports.filter(({ path: name }) => name !== helper);
+    }
+  }
+}
+
+async function buildAll() {
+  const built = await Promise.all(Object.entries(scripts).map(([name, source]) => buildScript(source, name)));
+  const js = {
+    outputFiles: built.flatMap(({ outputFiles }) => outputFiles),
+    metafile: { outputs: Object.assign({}, ...built.map(({ metafile }) => metafile.outputs)) },
+  };
   const css = await esbuild.build({
     ...common,
     entryPoints: styles,

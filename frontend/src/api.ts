@@ -1,0 +1,69 @@
+/** The kernels API over HTTP: start, ask, end. */
+import type { DashConfig } from "./types.ts";
+
+/** The server's refusal to start a kernel. */
+export class StartError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    /** Seconds after which it is worth asking again; null when it never is. */
+    readonly retryAfter: number | null,
+  ) {
+    super(message);
+  }
+}
+
+/** Tornado wants its cookie's value back in a header with every write. */
+function headers(): Record<string, string> {
+  const xsrf = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1];
+  return { "Content-Type": "application/json", ...(xsrf ? { "X-XSRFToken": decodeURIComponent(xsrf) } : {}) };
+}
+
+const kernelUrl = (config: DashConfig, id: string): string => `${config.kernelsUrl}/${encodeURIComponent(id)}`;
+
+async function refusal(response: Response): Promise<StartError> {
+  const body = (await response.json().catch(() => ({}))) as { message?: unknown };
+  const message = typeof body.message === "string" ? body.message : `The server answered ${response.status}.`;
+  const seconds = Number(response.headers.get("Retry-After"));
+  const worthRetrying = response.status === 503 || response.status === 429 || response.status === 502;
+  return new StartError(response.status, message, worthRetrying ? Math.max(1, seconds || 10) : null);
+}
+
+/** Starts a kernel for this page's notebook and returns its id. Throws StartError. */
+export async function startKernel(config: DashConfig, sessionId: string): Promise<string> {
+  let response: Response;
+  try {
+    response = await fetch(config.kernelsUrl, {
+      method: "POST",
+      headers: headers(),
+      body: JSON.stringify({ path: config.path, query: location.search.slice(1), session_id: sessionId }),
+    });
+  } catch {
+    throw new StartError(0, "The server can't be reached.", 5);
+  }
+  if (!response.ok) throw await refusal(response);
+  return ((await response.json()) as { id: string }).id;
+}
+
+/** Whether the kernel is still there; null when the server can't be asked now. */
+export async function kernelExists(config: DashConfig, id: string): Promise<boolean | null> {
+  try {
+    const { ok, status } = await fetch(kernelUrl(config, id), { headers: headers() });
+    return ok ? true : status === 404 ? false : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Ends a kernel; `keepalive` lets the request outlive the page. */
+export function deleteKernel(config: DashConfig, id: string): Promise<unknown> {
+  return fetch(kernelUrl(config, id), { method: "DELETE", headers: headers(), keepalive: true }).catch(() => null);
+}
+
+/** The websocket of a kernel, at the page's own host whatever form `kernelsUrl` has. */
+export function channelsUrl(config: DashConfig, id: string, sessionId: string): string {
+  const url = new URL(`${kernelUrl(config, id)}/channels`, location.origin);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.searchParams.set("session_id", sessionId);
+  return url.href;
+}

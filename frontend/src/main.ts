@@ -1,0 +1,40 @@
+/** The dashboard page comes alive: what the server wrote is hydrated, then a kernel takes over cell by cell. */
+import { findCells } from "./cells.ts";
+import { reportHeight } from "./embed.ts";
+import { Page } from "./page.ts";
+import { hydrateSnapshot } from "./render/index.ts";
+import { Session } from "./session.ts";
+import { startTheme } from "./theme.ts";
+import type { DashConfig, RenderContext } from "./types.ts";
+
+function readConfig(): DashConfig {
+  return JSON.parse(document.getElementById("dash-config")?.textContent ?? "null") as DashConfig;
+}
+
+async function begin(config: DashConfig): Promise<void> {
+  startTheme();
+  if (config.plain) reportHeight();
+  const ctx: RenderContext = {
+    config,
+    // The attribute is emptied by the browser, the property isn't.
+    nonce: document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "",
+    kernel: null,
+  };
+  const main = document.getElementById("dash-cells") ?? document.body;
+  const hydrated = hydrateSnapshot(main, ctx);
+  const page = new Page(() => void session.runAgain());
+  const session = new Session(ctx, page, findCells(ctx));
+  page.localTimes();
+  if (config.live) {
+    addEventListener("pagehide", (event) => {
+      // A page kept for the back button keeps its kernel too; the server ends it if nobody returns.
+      if (!event.persisted) void session.end();
+    });
+    await session.start();
+  }
+  await hydrated;
+  // Tells converters and tests that what was to happen by itself has happened.
+  document.body.dataset.ready = "";
+}
+
+void begin(readConfig());

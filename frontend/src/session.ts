@@ -1,0 +1,215 @@
+/**
+ * One viewer's sitting: a kernel, the cells run in it one after another, and what to do when either fails. A run is
+ * known by a number; whatever awaits for an earlier run than the present one gives up quietly.
+ */
+import { StartError, deleteKernel, startKernel } from "./api.ts";
+import type { Cell } from "./cells.ts";
+import { type ConnectionState, KernelConnection, LostRequest, randomId } from "./kernel.ts";
+import { terminal, updateDisplays } from "./outputs.ts";
+import type { Page } from "./page.ts";
+import type { Message, RenderContext } from "./types.ts";
+import type { OutputArea } from "./outputs.ts";
+import type { WidgetManager } from "./widgets/manager.ts";
+
+/** Milliseconds before a cell that the proxy's rate limit refused is asked for again. */
+const RATE_PAUSE = 1000;
+const MOST_ATTEMPTS = 10;
+
+const STORED = "Showing stored results";
+
+export class Session {
+  #connection: KernelConnection | null = null;
+  #manager: Promise<WidgetManager> | null = null;
+  /** The area for the outputs of each request; kept after the reply for what a cell's threads print later. */
+  #owners = new Map<string, OutputArea>();
+  #run = 0;
+  #running = false;
+  #status = "";
+
+  constructor(
+    readonly ctx: RenderContext,
+    readonly page: Page,
+    readonly cells: Cell[],
+  ) {}
+
+  /** Starts a kernel and runs all cells; resolves when they have run or it is clear that they can't. */
+  async start(): Promise<void> {
+    const run = ++this.#run;
+    const sessionId = randomId();
+    void terminal();
+    this.page.dismiss();
+    this.page.progress(0);
+    this.#say("Starting kernel…");
+    let id: string;
+    try {
+      id = await startKernel(this.ctx.config, sessionId);
+    } catch (error) {
+      if (run === this.#run) this.#refused(error);
+      return;
+    }
+    if (run !== this.#run) return void deleteKernel(this.ctx.config, id);
+    const connection = new KernelConnection(this.ctx.config, id, sessionId, (state) => this.#connected(connection, state));
+    this.#connection = connection;
+    this.ctx.kernel = connection;
+    connection.onIOPub((message) => this.#take(message));
+    await this.#runAll(connection);
+  }
+
+  /** Runs all cells again: in this kernel if it is free, otherwise in a new one. */
+  runAgain(): Promise<void> {
+    const connection = this.#connection;
+    if (this.#running || connection?.state !== "open") return this.restart();
+    this.page.dismiss();
+    return this.#runAll(connection);
+  }
+
+  /** Ends the kernel and starts another. */
+  async restart(): Promise<void> {
+    const run = ++this.#run;
+    await this.end();
+    if (run === this.#run) await this.start();
+  }
+
+  /** Ends the kernel. The page stays as it is. */
+  async end(): Promise<void> {
+    const connection = this.#connection;
+    const manager = this.#manager;
+    this.#connection = null;
+    this.#manager = null;
+    this.ctx.kernel = null;
+    if (!connection) return;
+    connection.dispose();
+    // Asked for at once: on a page that is going away nothing after an await would happen.
+    const deleted = deleteKernel(this.ctx.config, connection.id);
+    (await manager?.catch(() => null))?.dispose();
+    // Before the next one starts, so that this viewer's limit has room for it.
+    await deleted;
+  }
+
+  #say(status: string): void {
+    this.#status = status;
+    this.page.status(status);
+  }
+
+  async #runAll(connection: KernelConnection): Promise<void> {
+    const run = ++this.#run;
+    const total = this.cells.length;
+    this.#running = true;
+    this.#owners.clear();
+    this.page.offerRun(true);
+    let stopped = false;
+    for (const [done, cell] of this.cells.entries()) {
+      this.page.progress(done, total);
+      this.#say(`Running cell ${done + 1} of ${total}`);
+      const reply = await this.#runCell(connection, cell).catch(() => null);
+      if (run !== this.#run) return;
+      if (!reply) return this.#broken();
+      stopped = reply.content.status === "error" && this.ctx.config.onError === "stop";
+      if (stopped) break;
+    }
+    this.#running = false;
+    this.page.progress(null);
+    this.page.fresh();
+    this.page.live(true);
+    this.#say("Live");
+    if (stopped) {
+      this.page.alert("A cell failed. The cells after it show stored results.", [this.#again("Run again")]);
+    }
+  }
+
+  /** Resolves with the reply; rejects when the kernel is gone. */
+  async #runCell(connection: KernelConnection, { index, area, section }: Cell): Promise<Message> {
+    area.begin();
+    if (section) section.dataset.state = "running";
+    try {
+      for (let attempt = 1; ; attempt++) {
+        const reply = await this.#ask(connection, index, area);
+        const refused = reply?.content.ename;
+        if (reply && refused !== "RateLimited") {
+          if (refused === "Refused" || reply.content.status === "aborted") area.abandon();
+          else await area.finish();
+          return reply;
+        }
+        if (attempt === MOST_ATTEMPTS) throw new Error("The kernel doesn't answer.");
+        if (reply) await new Promise((resolve) => setTimeout(resolve, RATE_PAUSE));
+      }
+    } catch (error) {
+      area.abandon();
+      throw error;
+    } finally {
+      if (section) delete section.dataset.state;
+    }
+  }
+
+  /** Asks once; null when the request got lost with its connection. */
+  async #ask(connection: KernelConnection, index: number, area: OutputArea): Promise<Message | null> {
+    try {
+      return await connection.execute(String(index), (msgId) => this.#owners.set(msgId, area));
+    } catch (error) {
+      if (error instanceof LostRequest) return null;
+      throw error;
+    }
+  }
+
+  async #take(message: Message): Promise<void> {
+    const { msg_type: type } = message.header;
+    if (type === "status") this.#kernelState(message.content.execution_state);
+    else if (type === "update_display_data") await updateDisplays(message);
+    else if (type === "comm_open") await this.#openComm(message);
+    else if (type !== "comm_msg" && type !== "comm_close") {
+      await this.#owners.get(message.parent_header.msg_id ?? "")?.handle(message);
+    }
+  }
+
+  /** The first comm brings the widgets' code; from then on their manager listens for itself. */
+  async #openComm(message: Message): Promise<void> {
+    const { ctx } = this;
+    if (this.#manager || !ctx.kernel) return;
+    const kernel = ctx.kernel;
+    this.#manager = import("./widgets/manager.ts").then(({ widgetManagerFor }) => widgetManagerFor(kernel, ctx));
+    await (await this.#manager).handle(message);
+  }
+
+  #kernelState(state: unknown): void {
+    if (state === "busy" || state === "idle") this.page.kernelBusy(state === "busy");
+    else if (state === "restarting" || state === "dead") this.#broken("The kernel died. What is shown may be incomplete.");
+  }
+
+  #connected(connection: KernelConnection, state: ConnectionState): void {
+    if (connection !== this.#connection) return;
+    if (state === "lost") this.page.status("Connection lost. Reconnecting…");
+    else if (state === "open") this.page.status(this.#status);
+    else if (state === "gone") this.#broken("The kernel is gone.");
+  }
+
+  #again(label: string): { label: string; run: () => void } {
+    return { label, run: () => void this.restart() };
+  }
+
+  /** Nothing more will come from this kernel. */
+  #broken(why = "The kernel doesn't answer."): void {
+    this.#run++;
+    this.#idle();
+    for (const { area } of this.cells) area.abandon();
+    this.page.alert(why, [this.#again("Restart")]);
+  }
+
+  #idle(): void {
+    this.#running = false;
+    this.page.progress(null);
+    this.page.kernelBusy(false);
+    this.page.live(false);
+    this.#say("Not live");
+  }
+
+  #refused(error: unknown): void {
+    this.#idle();
+    this.#say(STORED);
+    const { status, message, retryAfter } = error instanceof StartError ? error : new StartError(0, String(error), null);
+    const again = { label: "Try now", run: () => void this.start() };
+    if (retryAfter === null) return this.page.alert(`${message} ${STORED}.`, [{ ...again, label: "Try again" }]);
+    const text = status === 503 ? "All kernels are in use; showing stored results." : `${message} ${STORED}.`;
+    // A crowd that was turned away together must not come back together.
+    this.page.alertWithCountdown(text, Math.ceil(retryAfter * (1 + Math.random() / 4)), again);
+  }
+}
