@@ -1,0 +1,150 @@
+"""HTTP of uploads and deletions: `/_api/notebooks/[PATH/]NAME`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+from urllib.parse import quote
+
+from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError, parse_body_arguments
+from tornado.web import authenticated, stream_request_body
+
+from ..errors import DashboardsError, InvalidRequest, TooLarge
+from ..notebooks.uploads import NotebookUploads
+from .base import DashboardsAPIHandler
+
+_DRAINED = 16 * 1024 * 1024
+"""Bytes of a refused body that are read and dropped: a client that sends before it listens then gets the answer, where
+closing the connection at once would reset it."""
+
+_MAX_DELETE_BODY = 64 * 1024
+
+
+@stream_request_body
+class NotebookHandler(DashboardsAPIHandler):
+    """Takes uploads and deletes dashboards.
+
+    The body is streamed: who calls, and whether they may, is decided before a byte of it is read.
+    """
+
+    _refusal: DashboardsError | None = None
+    _dropped = 0
+
+    @property
+    def uploads(self) -> NotebookUploads:
+        return self.dashboards.uploads
+
+    async def prepare(self, **options: Any) -> None:
+        await super().prepare(**options)
+        if self._finished:
+            return
+        self._body = bytearray()
+        posting = self.request.method == "POST"
+        self._limit = self.uploads.max_upload_size if posting else _MAX_DELETE_BODY
+        # `data_received` counts; tornado's own limit would end the connection without an answer.
+        self.request.connection.set_max_body_size(sys.maxsize)
+        headers = self.request.headers
+        declared = headers.get("Content-Length", "")
+        if declared.isdecimal() and int(declared) > self._limit:
+            self._refusal = self._too_large()
+        elif posting and not headers.get("Content-Type", "").startswith("multipart/form-data"):
+            self._refusal = InvalidRequest("Send the file as multipart/form-data.")
+        # Nothing is under way yet when the client waits to be asked for its body.
+        if self._refusal and headers.get("Expect", "").lower() == "100-continue":
+            raise self._refusal
+
+    def data_received(self, chunk: bytes) -> None:
+        if self._refusal is None and len(self._body) + len(chunk) <= self._limit:
+            self._body += chunk
+            return
+        self._refusal = self._refusal or self._too_large()
+        self._body.clear()
+        self._dropped += len(chunk)
+        if self._dropped > _DRAINED and not self._finished:
+            try:
+                raise self._refusal
+            except DashboardsError as error:
+                self._handle_request_exception(error)
+
+    @authenticated
+    async def post(self, path: str) -> None:
+        """Stores the one file of the form; 201 and where it is shown."""
+        if self._refusal:
+            raise self._refusal
+        body, self._body = self._body, bytearray()
+        file = await asyncio.to_thread(_only_file, self.request.headers, body)
+        del body
+        dashboard = await self.uploads.save(path, file.filename, file.body)
+        answer: dict[str, Any] = {
+            "message": "Notebook successfully uploaded",
+            "status": 201,
+            "url": "/" + self.request.uri.removeprefix(f"{self.base_url}_api/"),
+        }
+        if self.uploads.public_link is not None:
+            answer["link"] = public_link(
+                self.uploads.public_link,
+                self.request.protocol,
+                self.request.host,
+                self.base_url,
+                dashboard,
+            )
+        self.set_status(201)
+        self.finish(json.dumps(answer))
+
+    @authenticated
+    async def delete(self, path: str) -> None:
+        """Deletes a notebook or a bundle; 204."""
+        if self._refusal:
+            raise self._refusal
+        await self.uploads.delete(path)
+        self.set_status(204)
+        self.finish()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The upload is larger than {self._limit} bytes, this server's limit.")
+
+
+def _only_file(headers: HTTPHeaders, body: bytearray) -> HTTPFile:
+    """The file of a form; text fields are ignored and the names of fields count for nothing.
+
+    Raises `InvalidRequest` for no file and for more than one. Takes a while for a large body.
+    """
+    files: dict[str, list[HTTPFile]] = {}
+    try:
+        # A bytearray will do, and another copy would cost as much memory as the upload.
+        parse_body_arguments(headers["Content-Type"], body, {}, files, headers)  # type: ignore[arg-type]
+    except HTTPInputError as error:
+        raise InvalidRequest("The body is not complete multipart/form-data.") from error
+    sent = [file for field in files.values() for file in field]
+    if not sent:
+        raise InvalidRequest("No file provided. Send one notebook (.ipynb) or zip archive (.zip).")
+    if len(sent) > 1:
+        raise InvalidRequest("Too many files. Upload one at a time.")
+    return HTTPFile(
+        filename=sent[0].filename, body=bytes(sent[0].body), content_type=sent[0].content_type
+    )
+
+
+def public_link(pattern: str, protocol: str, host: str, base_url: str, dashboard: str) -> str:
+    """The URL at which viewers find a dashboard; percent-encoded, so that it can be used as it is.
+
+    `pattern` is the trait `NotebookUploads.public_link`, `host` is the request's, with its port if it has one. (The Node
+    server answered with a decoded link, in which a space stayed a space.)
+    """
+    if not pattern:
+        prefix = f"{protocol}://{host}{base_url}"
+    else:
+        # An IPv6 address is in brackets and full of colons.
+        name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+        values = {
+            "protocol": protocol,
+            "host": name or host,
+            "port": port if name and port else "443" if protocol == "https" else "80",
+            "base_url": base_url,
+        }
+        prefix = pattern
+        for placeholder, value in values.items():
+            prefix = prefix.replace(f"{{{placeholder}}}", value)
+    return f"{prefix.rstrip('/')}/dashboards/{quote(dashboard, safe='/')}"

@@ -1,0 +1,308 @@
+"""Puts uploaded dashboards into the contents manager, and removes them.
+
+An upload is complete beside its place before anything that is there is touched; then the old is renamed aside, the new
+renamed in, the old deleted. Whatever fails on the way, the old is put back. All of it goes through the contents manager's
+own operations, so the only moment in which a crash leaves nothing under the name is between two renames; both versions
+are then complete beside it, and the next upload clears up.
+
+A notebook is renamed into its place as well, not saved over the old one: while the server's asynchronous file manager
+writes a notebook, a reader who meets the half-written file makes the manager bring the old one back for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from nbformat import NotebookNode
+from traitlets import Int, TraitError, Unicode, validate
+from traitlets.config import LoggingConfigurable
+
+from ..dashboards.cache import DashboardCache
+from ..dashboards.contents import ContentsStore, clean_path, join_path, parent_path
+from ..dashboards.finder import DashboardFinder
+from ..dashboards.staging import is_staging, parse_staging, staging_path
+from ..errors import Conflict, DashboardsError, InvalidRequest, NotFound
+from .bundles import Bundle, Limits, open_upload
+from .locks import PathLocks
+
+_MAX_NAME_BYTES = 200
+"""Leaves room for what staging adds, in the 255 bytes that file systems give a name."""
+
+_ABANDONED_AFTER = 3600
+"""Seconds after which a staged file belongs to no running upload, of this server or another on the same storage."""
+
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_PLACEHOLDERS = {"protocol", "host", "port", "base_url"}
+
+
+def dashboard_path(path: str) -> str:
+    """The dashboard that a URL's decoded PATH names, without `.ipynb`.
+
+    Raises `InvalidRequest` for what cannot be a dashboard's path, such as one that ends in a slash.
+    """
+    if not path or path.endswith("/"):
+        raise InvalidRequest("The URL has to end in the dashboard's name.")
+    name = path
+    while name.lower().endswith(".ipynb"):
+        name = name[: -len(".ipynb")]
+    if not name or name.endswith("/"):
+        raise InvalidRequest("The dashboard's name is empty.")
+    return clean_path(name)
+
+
+class NotebookUploads(LoggingConfigurable):
+    """Uploads and deletions of dashboards."""
+
+    max_upload_size = Int(
+        100 * 1024 * 1024,
+        min=1,
+        help="""Largest upload request, in bytes. A larger one is refused before it is read to its end (413). Counts
+        instead of the server's own `max_body_size` here.""",
+    ).tag(config=True)
+
+    max_entries = Int(
+        1000,
+        min=1,
+        help="""Most entries of an uploaded zip archive, folders included.""",
+    ).tag(config=True)
+
+    max_unpacked_size = Int(
+        500 * 1024 * 1024,
+        min=1,
+        help="""Most bytes that an uploaded zip archive may unpack to. What comes out is counted, not what the archive
+        declares.""",
+    ).tag(config=True)
+
+    public_link = Unicode(
+        "",
+        allow_none=True,
+        help="""The public URL of this server, to which `/dashboards/PATH` is added for the `link` that an upload answers
+        with. May hold `{protocol}`, `{host}` (without port), `{port}` and `{base_url}` of the upload request, as in
+        `https://{host}:8443{base_url}`. Empty: the URL that the request itself was sent to. None: no `link`.""",
+    ).tag(config=True)
+
+    @validate("public_link")
+    def _known_placeholders(self, proposal: Any) -> str | None:
+        link: str | None = proposal["value"]
+        unknown = set(_PLACEHOLDER.findall(link or "")) - _PLACEHOLDERS
+        if unknown:
+            raise TraitError(f"public_link has the unknown placeholder {{{min(unknown)}}}.")
+        return link
+
+    def __init__(
+        self,
+        store: ContentsStore,
+        finder: DashboardFinder,
+        cache: DashboardCache,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._store = store
+        self._finder = finder
+        self._cache = cache
+        self._locks = PathLocks()
+        self._parents_in_use: Counter[str] = Counter()
+
+    async def save(self, path: str, filename: str, data: bytes) -> str:
+        """Stores an uploaded file as the dashboard that the URL's decoded `path` names; returns the dashboard's path.
+
+        `filename` is the uploaded file's own name: its extension says what it is. Replaces a dashboard of that name,
+        whichever kind it is. Raises `InvalidRequest`, `TooLarge`, `Conflict` (a folder or file that is no dashboard is in
+        the way), or what the contents manager raised; nothing has changed then.
+        """
+        target = dashboard_path(path)
+        name = target.rpartition("/")[2]
+        if is_staging(name) or len(name.encode()) > _MAX_NAME_BYTES:
+            raise InvalidRequest("This name cannot be used for a dashboard: choose another.")
+        content = await asyncio.to_thread(open_upload, filename, data, self._limits)
+        async with self._locks.hold(target):
+            if isinstance(content, Bundle):
+                await self._save_bundle(target, content)
+            else:
+                await self._save_notebook(target, content)
+            self._cache.forget(target)
+        return target
+
+    async def delete(self, path: str) -> None:
+        """Deletes the dashboard that the URL's decoded `path` names: a notebook, or a bundle with its folder.
+
+        A notebook goes before a folder of the same name. Raises `InvalidRequest` for anything else, as documented.
+        """
+        no_dashboard = InvalidRequest("Resource to be deleted must be a dashboard")
+        try:
+            target = dashboard_path(path)
+        except InvalidRequest as error:
+            raise no_dashboard from error
+        async with self._locks.hold(target):
+            try:
+                found = await self._finder.find(clean_path(path))
+            except (NotFound, InvalidRequest) as error:
+                raise no_dashboard from error
+            if found.kind != "dashboard":
+                raise no_dashboard
+            try:
+                await self._store.delete(parent_path(found.path) if found.in_folder else found.path)
+            finally:
+                self._cache.forget(target)
+
+    async def settled(self, path: str) -> None:
+        """Waits until no upload or deletion is changing the dashboard at `path`, with or without `.ipynb`.
+
+        A page that is about to answer 404 can wait for this and look once more: a dashboard that is being replaced is
+        absent for a moment.
+        """
+        await self._locks.settled(path.removesuffix(".ipynb"))
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self.max_entries, self.max_unpacked_size, self.max_upload_size)
+
+    async def _save_notebook(self, target: str, notebook: NotebookNode) -> None:
+        place = f"{target}.ipynb"
+        there = await self._store.stat(place)
+        if there is not None and there.kind == "directory":
+            raise Conflict("A folder with the name of this notebook's file is in the way.")
+        bundle = await self._is_bundle(target)
+        async with self._staged(place) as staged:
+            await self._store.save_notebook(staged, notebook)
+            await self._replace(place, staged, [target] if bundle else [])
+
+    async def _save_bundle(self, target: str, bundle: Bundle) -> None:
+        there = await self._store.stat(target)
+        if there is not None:
+            if there.kind != "directory":
+                raise Conflict("A file of this name is in the way.")
+            if not await self._is_bundle(target) and await self._store.folder(target):
+                raise Conflict(
+                    "A folder of this name holds other things: it is not a dashboard that could be replaced."
+                )
+        notebook = await self._store.stat(f"{target}.ipynb")
+        shadowing = notebook is not None and notebook.kind != "directory"
+        async with self._staged(target) as staged:
+            await self._write_bundle(staged, bundle)
+            await self._replace(target, staged, [f"{target}.ipynb"] if shadowing else [])
+
+    async def _write_bundle(self, folder: str, bundle: Bundle) -> None:
+        await self._store.make_folders(folder)
+        for path in bundle.folders:
+            await self._store.make_folders(join_path(folder, path))
+        for path, notebook in bundle.notebooks.items():
+            await self._store.save_notebook(join_path(folder, path), notebook)
+            await asyncio.sleep(0)
+        for path in bundle.files:
+            data = await asyncio.to_thread(bundle.read, path)
+            await self._store.save_file(join_path(folder, path), data)
+            # A synchronous contents manager never yields by itself.
+            await asyncio.sleep(0)
+
+    async def _is_bundle(self, path: str) -> bool:
+        return await self._finder.index_of(path) is not None
+
+    @asynccontextmanager
+    async def _staged(self, place: str) -> AsyncIterator[str]:
+        """Gives a path beside `place`, in a folder that exists; on failure nothing of what was made stays."""
+        staged = staging_path(place, "uploading")
+        async with self._parents(parent_path(place)):
+            try:
+                yield staged
+            except BaseException:
+                await self._discard(staged)
+                raise
+            await self._clear_abandoned(place)
+
+    @asynccontextmanager
+    async def _parents(self, folder: str) -> AsyncIterator[None]:
+        """Makes the folder and those above it; on failure removes those that it made, unless someone uses them."""
+        line = _line(folder)
+        self._parents_in_use.update(line)
+        missing: list[str] = []
+        try:
+            missing = [path for path in line if await self._store.stat(path) is None]
+            await self._store.make_folders(folder)
+            yield
+        except BaseException:
+            for path in reversed(missing):
+                if self._parents_in_use[path] == 1:
+                    await self._remove_if_empty(path)
+            raise
+        finally:
+            self._parents_in_use.subtract(line)
+            self._parents_in_use += Counter()
+
+    async def _replace(self, place: str, staged: str, others: list[str]) -> None:
+        """Renames `staged` to `place`, whatever is there and the `others` aside, and deletes those; all or nothing."""
+        begun: list[tuple[str, str]] = []
+        aside: list[str] = []
+
+        async def rename(path: str, new_path: str) -> None:
+            # Noted before it is known to work: a cancelled rename may well have happened.
+            begun.append((path, new_path))
+            await self._store.rename(path, new_path)
+
+        async def put_aside(path: str) -> None:
+            aside.append(staging_path(path, "replaced"))
+            await rename(path, aside[-1])
+
+        try:
+            if await self._store.stat(place) is not None:
+                await put_aside(place)
+            await rename(staged, place)
+            for path in others:
+                await put_aside(path)
+        except BaseException:
+            for path, new_path in reversed(begun):
+                await self._undo(path, new_path)
+            raise
+        for path in aside:
+            await self._discard(path)
+
+    async def _undo(self, path: str, new_path: str) -> None:
+        """Takes back the renaming of `path` to `new_path`, if it took place."""
+        try:
+            if await self._store.stat(path) is None and await self._store.stat(new_path):
+                await self._store.rename(new_path, path)
+        except Exception:
+            self.log.exception("A failed upload left %s under the name %s", path, new_path)
+
+    async def _discard(self, path: str) -> None:
+        """Deletes what is no longer of use. A failure is only logged: what the caller asked for is decided by then."""
+        try:
+            if await self._store.stat(path) is not None:
+                await self._store.delete(path)
+        except Exception:
+            self.log.warning("Left behind by an upload, please delete: %s", path, exc_info=True)
+
+    async def _remove_if_empty(self, folder: str) -> None:
+        try:
+            if await self._store.stat(folder) and not await self._store.folder(folder):
+                await self._store.delete(folder)
+        except Exception:
+            self.log.warning("Left behind by an upload: the empty folder %s", folder, exc_info=True)
+
+    async def _clear_abandoned(self, place: str) -> None:
+        """Deletes what uploads of this name left beside it when the server died."""
+        dashboard = place.removesuffix(".ipynb").rpartition("/")[2]
+        try:
+            entries = await self._store.folder(parent_path(place))
+        except DashboardsError:
+            return
+        for entry in entries:
+            staging = parse_staging(entry.name)
+            if (
+                staging is not None
+                and staging.dashboard == dashboard
+                and staging.made < time.time() - _ABANDONED_AFTER
+            ):
+                await self._discard(entry.path)
+
+
+def _line(folder: str) -> list[str]:
+    """The folder and those above it, the topmost first, without the root."""
+    parts = folder.split("/") if folder else []
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
