@@ -11,7 +11,7 @@ import pytest
 from nbformat import NotebookNode
 from tornado.httpclient import HTTPResponse
 
-pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.no_skips"]
+pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
 Fetch = Callable[..., Awaitable[HTTPResponse]]
 Write = Callable[..., Path]
@@ -48,7 +48,11 @@ def fetch(jp_serverapp: Any, http_server_client: Any, jp_base_url: str) -> Fetch
     owner = jp_serverapp.identity_provider.token
 
     async def ask(
-        path: str, *, token: str | None = owner, headers: dict[str, str] | None = None, **options: Any
+        path: str,
+        *,
+        token: str | None = owner,
+        headers: dict[str, str] | None = None,
+        **options: Any,
     ) -> HTTPResponse:
         sent = dict(headers or {})
         if token is not None:
