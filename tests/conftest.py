@@ -40,7 +40,7 @@ def dashboards(jp_serverapp: Any) -> Any:
 
 @pytest.fixture
 def fetch(jp_serverapp: Any, http_server_client: Any, jp_base_url: str) -> Fetch:
-    """Asks the server: `await fetch("/dashboards", token=None)`; a path below the base URL, percent-encoded.
+    """How a test asks the server; the path is below the base URL and percent-encoded.
 
     With the owner's token unless `token` says otherwise (None: anonymous). Never raises for a status and never follows
     a redirect.

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-TOKEN = "the-owner's-token"  # noqa: S105 - of a server that lives as long as a test
+TOKEN = "the-owner's-token"
 
 
 def free_port() -> int:

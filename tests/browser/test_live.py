@@ -90,7 +90,7 @@ def test_the_operator_can_have_a_page_stop_at_a_failing_cell(site_with: OpenSite
 
 
 def test_no_source_reaches_the_browser(site: Site) -> None:
-    secret = "TheAuthorsSecret"  # noqa: S105
+    secret = "TheAuthorsSecret"
     site.write(
         "secret.ipynb",
         new_code_cell(f"{secret} = 1\nprint('ok')", outputs=stored("ok\n")),
