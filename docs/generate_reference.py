@@ -18,6 +18,9 @@ from jupyter_dashboards_api.handlers.routes import ROUTES
 from jupyter_dashboards_api.server import DashboardsServerApp
 
 REFERENCE = Path(__file__).parent / "reference"
+LONGEST_DEFAULT = 100
+"""Characters of a default that are shown as one piece."""
+
 NOTICE = "<!-- Written by docs/generate_reference.py; change the code, not this file. -->\n"
 
 CONFIGURATION = f"""{NOTICE}
@@ -70,13 +73,21 @@ def kind(trait: TraitType[Any, Any]) -> str:
     return type(trait).__name__
 
 
+def default(trait: TraitType[Any, Any]) -> str:
+    """A trait's default, for a reader: short ones as they are, long ones by their items."""
+    short = trait.default_value_repr()
+    value = trait.default()
+    if len(short) <= LONGEST_DEFAULT or not value:
+        return f"default `{short}`"
+    if isinstance(value, dict):
+        return "with a default for " + ", ".join(f"`{key}`" for key in value)
+    return "default: " + ", ".join(f"`{item}`" for item in value)
+
+
 def setting_section(cls: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> str:
     """One setting: name, kind, default, help."""
     text = inspect.cleandoc(trait.help or "")
-    return (
-        f"### `{cls.__name__}.{name}`\n\n"
-        f"{kind(trait)}, default `{trait.default_value_repr()}`\n\n{text}\n"
-    )
+    return f"### `{cls.__name__}.{name}`\n\n{kind(trait)}, {default(trait)}\n\n{text}\n"
 
 
 def configuration() -> str:
