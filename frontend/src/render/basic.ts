@@ -1,7 +1,8 @@
 /** Text, html and javascript: small, and nearly every notebook has them. */
 import { ansiNodes, parseAnsi } from "../ansi.ts";
 import type { RenderJob } from "./index.ts";
-import { outputScript } from "./scripts.ts";
+import { onAttach } from "./attach.ts";
+import { giveHandlers, outputScript, takeHandlers } from "./scripts.ts";
 
 /** nbformat keeps long strings as lists of lines; messages have them whole. */
 export function textOf(value: unknown): string {
@@ -12,7 +13,7 @@ export function render({ mime, data, ctx }: RenderJob): HTMLElement {
   const text = textOf(data[mime]);
   switch (mime) {
     case "text/html":
-      return html(text);
+      return html(text, ctx.nonce);
     case "text/plain":
       return plain(text);
     case "application/vnd.bokehjs_exec.v0+json":
@@ -25,15 +26,20 @@ export function render({ mime, data, ctx }: RenderJob): HTMLElement {
 
 function plain(text: string): HTMLElement {
   const pre = document.createElement("pre");
+  pre.className = "dash-text";
   pre.append(...ansiNodes(parseAnsi(text).runs));
   return pre;
 }
 
 /** Its scripts run when it is in the page: the output area calls runScripts. */
-function html(source: string): HTMLElement {
+function html(source: string, nonce: string): HTMLElement {
   const node = document.createElement("div");
   node.className = "dash-html";
-  node.innerHTML = source;
+  const template = document.createElement("template");
+  template.innerHTML = source;
+  const handlers = takeHandlers(template.content);
+  node.append(template.content);
+  if (handlers.length > 0) onAttach(node, () => giveHandlers(handlers, nonce));
   return node;
 }
 

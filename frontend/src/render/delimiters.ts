@@ -72,17 +72,12 @@ function between(text: string, at: number, open: string, close: string, display:
 
 function inlineDollar(text: string, at: number): MathPart | null {
   if (/[\s$]|^$/.test(text[at + 1] ?? "")) return null;
-  for (let from = at + 1; ; ) {
-    const end = closing(text, from, "$");
-    if (end < 0) return null;
-    const tex = text.slice(at + 1, end);
-    // A blank line ends a paragraph and any inline formula with it.
-    if (/\n\s*\n/.test(tex)) return null;
-    if (!/\s/.test(text[end - 1] ?? " ") && !/\d/.test(text[end + 1] ?? "")) {
-      return { kind: "math", tex, display: false, source: text.slice(at, end + 1) };
-    }
-    from = end + 1;
-  }
+  const end = closing(text, at + 1, "$");
+  if (end < 0) return null;
+  const tex = text.slice(at + 1, end);
+  // A blank line ends a paragraph and any inline formula with it.
+  if (/\n\s*\n/.test(tex) || /\s$/.test(tex) || /\d/.test(text[end + 1] ?? "")) return null;
+  return { kind: "math", tex, display: false, source: text.slice(at, end + 1) };
 }
 
 /** Where `close` stands outside of braces and not escaped, or -1. */

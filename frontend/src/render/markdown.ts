@@ -9,7 +9,7 @@ export async function render({ mime, data, ctx }: RenderJob): Promise<HTMLElemen
   // KaTeX is by far the bigger half: prose without a formula does without.
   const math = mime === "text/latex" || MAYBE_MATH.test(source) ? await import("./math.ts") : null;
   const node = document.createElement("div");
-  node.className = "dash-markdown";
+  node.className = mime === "text/latex" ? "dash-latex" : "dash-markdown";
   if (mime === "text/latex") {
     const parts = splitMath(source);
     const bare = parts.length === 1 && parts[0]?.kind === "text" && /[\\^_{]/.test(source);

@@ -57,3 +57,33 @@ export function outputScript(code: string, nonce: string): HTMLScriptElement {
   started.add(script);
   return script;
 }
+
+type Handlers = [element: Element, name: string, code: string][];
+
+/** Takes the inline event handlers (onclick="…") out of parsed, not yet inserted html: the CSP would refuse them. */
+export function takeHandlers(fragment: DocumentFragment): Handlers {
+  const found: Handlers = [];
+  for (const element of fragment.querySelectorAll("*")) {
+    for (const { name, value } of [...element.attributes]) {
+      if (!/^on[a-z]+$/i.test(name)) continue;
+      element.removeAttribute(name);
+      found.push([element, name.toLowerCase(), value]);
+    }
+  }
+  return found;
+}
+
+/** Gives the handlers back, as functions that a script with the nonce has made. */
+export function giveHandlers(handlers: Handlers, nonce: string): void {
+  if (!nonce) return;
+  const slots = window as unknown as { dashHandler?: ((event: Event) => unknown) | undefined };
+  for (const [element, name, code] of handlers) {
+    const script = document.createElement("script");
+    script.nonce = nonce;
+    script.text = `window.dashHandler = function (event) {${code}\n};`;
+    document.head.append(script);
+    script.remove();
+    if (slots.dashHandler) Object.assign(element, { [name]: slots.dashHandler });
+    slots.dashHandler = undefined;
+  }
+}

@@ -1,13 +1,12 @@
-/** Brings the server's stored outputs to life: maths, plots whose data came along, and the authors' scripts. */
+/** Brings the server's stored outputs to life: maths, and plots whose data came along. It has left out all scripts. */
 import type { RenderContext } from "../types.ts";
 import { MAYBE_MATH } from "./delimiters.ts";
 import { renderMime } from "./index.ts";
-import { run } from "./scripts.ts";
 
-const PROSE = '.dash-markdown, .dash-html, .dash-output[data-mime="text/latex"]';
+const PROSE = ".dash-markdown, .dash-html, .dash-latex";
 
 export async function hydrate(root: HTMLElement, ctx: RenderContext): Promise<void> {
-  await Promise.all([typesetSnapshot(root, ctx), drawBundles(root, ctx), runStoredScripts(root, ctx)]);
+  await Promise.all([typesetSnapshot(root, ctx), drawBundles(root, ctx)]);
 }
 
 async function typesetSnapshot(root: HTMLElement, ctx: RenderContext): Promise<void> {
@@ -37,9 +36,4 @@ async function drawBundles(root: HTMLElement, ctx: RenderContext): Promise<void>
       output.replaceChildren(node);
     }),
   );
-}
-
-async function runStoredScripts(root: HTMLElement, ctx: RenderContext): Promise<void> {
-  const html = [...root.querySelectorAll<HTMLElement>(".dash-html")];
-  await Promise.all(html.map((node) => run(node, ctx.nonce)));
 }

@@ -9,6 +9,7 @@ import {
 } from "@jupyter-widgets/base";
 import { ManagerBase } from "@jupyter-widgets/base-manager";
 import { federatedWidgets } from "../federation.ts";
+import { MAYBE_MATH } from "../render/delimiters.ts";
 import { loadStylesheet } from "../render/stylesheet.ts";
 import { isDark, onThemeChange } from "../render/theme.ts";
 import type { Kernel, Message, RenderContext } from "../types.ts";
@@ -32,6 +33,8 @@ const BUILT_IN: Record<string, () => Promise<Exports>> = {
 };
 
 export class DashWidgetManager extends ManagerBase implements WidgetManager {
+  /** Labels, HTMLMath and descriptions look for a typesetter here. */
+  readonly _rendermime = { latexTypesetter: { typeset: (node: HTMLElement) => void this.#typeset(node) } };
   readonly #router: CommRouter;
   readonly #handled = new WeakSet<Message>();
   readonly #ends: (() => void)[] = [];
@@ -135,6 +138,14 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
     return view;
   }
 
+  async #typeset(node: HTMLElement): Promise<void> {
+    if (!MAYBE_MATH.test(node.textContent ?? "")) return;
+    const { mathStyles, typeset } = await import("../render/math.ts");
+    await mathStyles(this.ctx);
+    typeset(node);
+    this.ctx.resized?.();
+  }
+
   #errorModel(options: IModelOptions & { model_id: string }, error: unknown): ErrorModel {
     const state = {
       _model_name: "ErrorModel",
@@ -150,6 +161,8 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
     const model = new ErrorModel(state, { widget_manager: this as never, model_id: options.model_id, comm: options.comm });
     model.what = `${options.model_module}.${options.model_name.replace(/(Model|View)$/, "")}`;
     model.reason = reasonOf(error);
+    // Else it is also marked as cut off from the kernel.
+    model.comm_live = true;
     return model;
   }
 
@@ -180,9 +193,9 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
   }
 }
 
-/** The variables of styles/widgets.css, and several widgets' own code, go by JupyterLab's mark on the body. */
+/** Several widgets' own code goes by JupyterLab's mark on the body; the sheet's variables must be the root's. */
 function markTheme(): void {
-  document.body.dataset["jpThemeLight"] = String(!isDark());
+  for (const node of [document.documentElement, document.body]) node.dataset["jpThemeLight"] = String(!isDark());
 }
 
 const managers = new WeakMap<Kernel, Promise<DashWidgetManager>>();

@@ -14,8 +14,9 @@ export interface OutputHost {
   readonly ctx: RenderContext;
 }
 
+/** Fields are set in `initialize`: backbone calls that from its constructor, before a class field or #private exists. */
 export class OutputModel extends BaseOutputModel {
-  #clearNext = false;
+  declare clearNext: boolean;
 
   override defaults(): Backbone.ObjectHash {
     return { ...super.defaults(), msg_id: "", outputs: [] };
@@ -23,39 +24,41 @@ export class OutputModel extends BaseOutputModel {
 
   override initialize(attributes: Backbone.ObjectHash, options: { model_id: string; comm?: unknown; widget_manager: never }): void {
     super.initialize(attributes, options);
-    // Outputs of the widget's own traits may be longer than a message should be.
-    this.listenTo(this, "change:msg_id", this.#hook);
-    this.listenTo(this, "comm:close", () => this.#unhook(this.get("msg_id") as string));
-    this.#hook();
+    this.clearNext = false;
+    this.listenTo(this, "change:msg_id", () => {
+      this.unhook((this.previous("msg_id") as string | undefined) ?? "");
+      this.hook();
+    });
+    this.listenTo(this, "comm:close", () => this.unhook(this.get("msg_id") as string));
+    this.hook();
   }
 
   get host(): OutputHost {
     return this.widget_manager as unknown as OutputHost;
   }
 
-  #hook(): void {
-    this.#unhook((this.previous("msg_id") as string | undefined) ?? "");
+  private hook(): void {
     const id = this.get("msg_id") as string;
-    if (id) this.host.kernel.setOutputHook(id, (message) => this.#take(message));
+    if (id) this.host.kernel.setOutputHook(id, (message) => this.take(message));
   }
 
-  #unhook(id: string): void {
+  private unhook(id: string): void {
     if (id) this.host.kernel.setOutputHook(id, null);
   }
 
-  #take(message: Message): void {
+  private take(message: Message): void {
     if (message.header.msg_type === "clear_output") {
-      if (message.content["wait"] === true) this.#clearNext = true;
-      else this.#store([], message);
+      if (message.content["wait"] === true) this.clearNext = true;
+      else this.store([], message);
       return;
     }
-    const before = this.#clearNext ? [] : (this.get("outputs") as StoredOutput[]);
-    if (this.#clearNext) this.trigger("dash:clear");
-    this.#clearNext = false;
-    this.#store(appendOutput(before, message), message);
+    const before = this.clearNext ? [] : (this.get("outputs") as StoredOutput[]);
+    if (this.clearNext) this.trigger("dash:clear");
+    this.clearNext = false;
+    this.store(appendOutput(before, message), message);
   }
 
-  #store(outputs: StoredOutput[], message: Message): void {
+  private store(outputs: StoredOutput[], message: Message): void {
     // Views show the message itself; the changed list is for the kernel and for views to come.
     this.set("outputs", outputs, { fromKernelOutput: true });
     this.trigger("dash:output", message);
@@ -64,19 +67,16 @@ export class OutputModel extends BaseOutputModel {
 }
 
 export class OutputView extends DOMWidgetView {
-  #area: OutputArea | null = null;
-
   override render(): void {
     super.render();
     this.el.classList.add("jupyter-widgets", "widget-output", "dash-outputs");
     const { ctx } = (this.model as OutputModel).host;
     const area = new OutputArea(this.el, ctx);
-    this.#area = area;
     void area.replaceAll(this.model.get("outputs") as NbOutput[]);
     this.listenTo(this.model, "dash:clear", () => area.clear(true));
     this.listenTo(this.model, "dash:output", (message: Message) => void area.handle(message));
     this.listenTo(this.model, "change:outputs", (_model: unknown, outputs: NbOutput[], options: { fromKernelOutput?: true }) => {
-      if (!options.fromKernelOutput) void this.#area?.replaceAll(outputs);
+      if (!options.fromKernelOutput) void area.replaceAll(outputs);
     });
   }
 }
