@@ -9,6 +9,17 @@ import type { RenderJob } from "./index.ts";
 import { isDark, onThemeChange } from "./theme.ts";
 import { upgradeVegaLite } from "./vega-upgrade.ts";
 
+/** Rows from which a picture is drawn faster than one SVG element for each; below, SVG prints and reads better. */
+const MANY_ROWS = 3000;
+
+function rows(node: unknown): number {
+  if (Array.isArray(node)) return node.length;
+  if (node === null || typeof node !== "object") return 0;
+  const { values, datasets, data } = node as { values?: unknown; datasets?: Record<string, unknown>; data?: unknown };
+  const own = Array.isArray(data) ? data.map(rows).reduce((sum, n) => sum + n, 0) : rows(data);
+  return own + rows(values) + Object.values(datasets ?? {}).reduce<number>((sum, one) => sum + rows(one), 0);
+}
+
 export function render({ mime, data, metadata, ctx }: RenderJob): HTMLElement {
   const lite = mime.includes("vegalite");
   const given = data[mime];
@@ -29,6 +40,7 @@ export function render({ mime, data, metadata, ctx }: RenderJob): HTMLElement {
     shown = await embed(plot, spec as unknown as VisualizationSpec, {
       // Its menu leads to an editor on the web.
       actions: false,
+      renderer: rows(spec) < MANY_ROWS ? "svg" : "canvas",
       ...(isDark() ? { theme: "dark", config: { background: "transparent" } } : {}),
       ...hints?.embed_options,
       mode: lite ? "vega-lite" : "vega",

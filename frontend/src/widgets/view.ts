@@ -26,7 +26,7 @@ export async function render({ mime, data, ctx }: RenderJob): Promise<HTMLElemen
   const show = async () => {
     try {
       [view] = await made;
-      if (gone || !node.isConnected) return view.remove();
+      if (gone) return view.remove();
       Widget.attach(view.luminoWidget, node);
       observer.observe(node);
     } catch (error) {
@@ -44,7 +44,7 @@ export async function render({ mime, data, ctx }: RenderJob): Promise<HTMLElemen
     () => {
       gone = true;
       observer.disconnect();
-      view?.remove();
+      if (view) discard(view);
     },
   );
   return node;
@@ -55,4 +55,13 @@ async function viewOf(manager: DashWidgetManager, id: string): Promise<DOMWidget
   if (!manager.has_model(id)) await manager.restore().catch((error: unknown) => console.warn(error));
   const model = await manager.get_model(id);
   return (await manager.create_view(model as never)) as DOMWidgetView;
+}
+
+/** The output area has taken the node out of the page already, which Lumino must hear before it may dispose of it. */
+function discard(view: DOMWidgetView): void {
+  if (view.luminoWidget.isAttached) {
+    MessageLoop.sendMessage(view.luminoWidget, Widget.Msg.BeforeDetach);
+    MessageLoop.sendMessage(view.luminoWidget, Widget.Msg.AfterDetach);
+  }
+  view.remove();
 }
