@@ -2,7 +2,8 @@
 
 jupyter_server asks a new kernel for its info twice a second until the kernel's state is no longer
 "starting" and the client's subscription is seen to work; a question that comes too early costs half a
-second. Asking more often from outside, on a channel of our own, costs the kernel a millisecond each.
+second. Asking again as soon as the last question was answered, on a channel of our own, costs the
+kernel a millisecond each.
 """
 
 from __future__ import annotations
@@ -12,62 +13,57 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-_INTERVAL = 0.05
-_LONGEST = 30.0
+_PAUSE = 0.03
+"""Seconds between an answer and the next question."""
+
+_PATIENCE = 1.0
+"""Seconds after which a question without an answer is asked again."""
+
+_LONGEST = 60.0
+"""Seconds after which a kernel that doesn't start is left alone."""
 
 
 async def poke(kernel_manager: Any, kernel_id: str) -> None:
     """Ask a kernel for its info until it has left the state "starting"."""
-    async with _questions(kernel_manager, kernel_id) as ask:
-        for _ in range(int(_LONGEST / _INTERVAL)):
-            if kernel_id not in kernel_manager:
-                return
-            kernel = kernel_manager.get_kernel(kernel_id)
-            if getattr(kernel, "execution_state", None) != "starting" or not ask():
-                return
-            await asyncio.sleep(_INTERVAL)
+    await _ask(kernel_manager, kernel_id, only_starting=True)
 
 
 @asynccontextmanager
 async def poking(kernel_manager: Any, kernel_id: str) -> AsyncIterator[None]:
-    """Ask an idle kernel while the body waits for it to be connected."""
-
-    async def repeat() -> None:
-        async with _questions(kernel_manager, kernel_id) as ask:
-            for _ in range(int(_LONGEST / _INTERVAL)):
-                await asyncio.sleep(_INTERVAL)
-                if kernel_id not in kernel_manager or not ask():
-                    return
-
-    task = asyncio.ensure_future(repeat())
+    """Ask a kernel while the body waits for it to be connected."""
+    task = asyncio.ensure_future(_ask(kernel_manager, kernel_id, only_starting=False))
     try:
         yield
     finally:
         task.cancel()
 
 
-@asynccontextmanager
-async def _questions(kernel_manager: Any, kernel_id: str) -> AsyncIterator[Any]:
-    """A function that asks once; it returns False when the kernel cannot be asked."""
+async def _ask(kernel_manager: Any, kernel_id: str, *, only_starting: bool) -> None:
+    """Keep one question on its way, until the kernel is busy or cannot be asked."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _LONGEST
+    answered = asyncio.Event()
     channel: Any = None
-
-    def ask() -> bool:
-        nonlocal channel
-        try:
+    try:
+        while loop.time() < end and kernel_id in kernel_manager:
             kernel = kernel_manager.get_kernel(kernel_id)
-            if getattr(kernel, "execution_state", None) == "busy":
-                # The questions would queue behind the running cell.
-                return False
+            state = getattr(kernel, "execution_state", None)
+            # Behind a running cell, questions would only queue.
+            if state == "busy" or (only_starting and state != "starting"):
+                return
             if channel is None:
                 channel = kernel.connect_shell()
-                channel.on_recv(lambda _reply: None)
+                channel.on_recv(lambda _reply: answered.set())
+            answered.clear()
             kernel.session.send(channel, "kernel_info_request")
-        except Exception:
-            return False
-        return True
-
-    try:
-        yield ask
+            try:
+                await asyncio.wait_for(answered.wait(), _PATIENCE)
+            except TimeoutError:
+                continue
+            await asyncio.sleep(_PAUSE)
+    except Exception:
+        # A kernel that cannot be asked (a gateway's, one that is just ending) starts without.
+        return
     finally:
         if channel is not None and not channel.closed():
             channel.close()
