@@ -16,8 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
+from bs4.builder import ParserRejectedMarkup
+from bs4.element import PreformattedString
 from nbconvert.filters import ansi2html
+
+from .terminal import overwritten
 
 _IMAGE_EXTENSIONS = {
     "image/png": "png",
@@ -36,6 +40,10 @@ _BOKEH = ("application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.
 
 # A plot's data beyond this would delay the first paint it is meant to hasten.
 MAX_EMBEDDED_JSON = 2_000_000
+
+# Elements of an author's HTML that would act on the page as a whole, and those that stay for what is in them.
+_DROPPED = ("script", "base", "meta", "title")
+_UNWRAPPED = ("html", "head", "body", "plaintext")
 
 _DATA_URI = re.compile(r"data:(image/[\w.+-]+);base64,(.*)", re.DOTALL)
 
@@ -109,25 +117,35 @@ class OutputReader:
         """The author's HTML, balanced, without scripts, its embedded images made into URLs.
 
         Not a sanitiser. An unclosed or stray tag would otherwise take the rest of the page with it, and scripts
-        would not run anyway: they have no nonce.
+        would not run anyway: they have no nonce. A whole HTML document becomes a part of the page.
         """
-        soup = BeautifulSoup(html, "html.parser")
-        for script in soup.find_all("script"):
-            script.decompose()
-        for tag in soup.find_all("img"):
+        soup = _parsed(html)
+        for node in list(soup.descendants):
+            if isinstance(node, PreformattedString):
+                # Comments, declarations and the like: a browser may see their end sooner than this parser.
+                node.extract()
+            elif isinstance(node, Tag) and not node.decomposed:
+                self._clean_tag(node)
+        return str(soup)
+
+    def _clean_tag(self, tag: Tag) -> None:
+        if tag.name in _DROPPED and not (tag.name == "title" and tag.find_parent("svg")):
+            tag.decompose()
+        elif tag.name in _UNWRAPPED:
+            tag.unwrap()
+        elif tag.name == "img":
             match = _DATA_URI.fullmatch(str(tag.get("src", "")))
             image = match and self._image(match[1], match[2])
             if image:
                 tag["src"] = self.image_url(image.name)
             if not tag.has_attr("alt"):
                 tag["alt"] = ""
-        return str(soup)
 
     def _error(self, output: Mapping[str, Any]) -> Piece:
         if not self.show_tracebacks:
             return Piece("error", html=_escape(self.error_text))
         lines = output.get("traceback")
-        text = "\n".join(lines) if isinstance(lines, list) else ""
+        text = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
         return Piece(
             "error",
             mime="traceback",
@@ -138,7 +156,9 @@ class OutputReader:
         data = output.get("data")
         if not isinstance(data, Mapping) or not data:
             return None
-        metadata = output.get("metadata") or {}
+        metadata = output.get("metadata")
+        if not isinstance(metadata, Mapping):
+            metadata = {}
         alt = _alt(metadata) or f"Figure of cell {cell_index + 1}"
         scripted = next((mime for mime in data if _SCRIPTED.fullmatch(mime)), None)
         plot = scripted is not None and not scripted.endswith(("/json", "/geo+json"))
@@ -184,11 +204,14 @@ class OutputReader:
             # An image document, unlike an element of a page, is only drawn with its namespace.
             if "xmlns=" not in text:
                 text = text.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-            data = text.encode()
+            # A lone surrogate, which JSON can hold, is no character.
+            data = text.encode(errors="replace")
         else:
             try:
                 data = base64.b64decode(text)
             except (binascii.Error, ValueError):
+                return None
+            if not data:
                 return None
         width, height = _stated_size(metadata) or _png_size(data) or (None, None)
         name = f"{hashlib.sha256(data).hexdigest()}.{extension}"
@@ -210,24 +233,12 @@ def _stream(text: str, name: str = "stdout") -> Piece:
     return Piece("stream", mime=name, html=ansi2html(overwritten(text)))
 
 
-def overwritten(text: str) -> str:
-    """A terminal's text as it stands after its carriage returns and backspaces."""
-    if "\r" not in text and "\b" not in text:
-        return text
-    lines = []
-    for line in text.replace("\r\n", "\n").split("\n"):
-        shown: list[str] = []
-        column = 0
-        for character in line:
-            if character == "\r":
-                column = 0
-            elif character == "\b":
-                column = max(column - 1, 0)
-            else:
-                shown[column : column + 1] = character
-                column += 1
-        lines.append("".join(shown))
-    return "\n".join(lines)
+def _parsed(html: str) -> BeautifulSoup:
+    try:
+        return BeautifulSoup(html, "html.parser")
+    except ParserRejectedMarkup:
+        # Python's parser gives up at some broken declarations, which are text to a browser.
+        return BeautifulSoup(html.replace("<!", "&lt;!"), "html.parser")
 
 
 def _text(value: Any) -> str:
