@@ -250,9 +250,11 @@ def imported_modules(path: Path) -> set[str]:
     return found
 
 
-def test_jupyter_finds_the_dashboards_command() -> None:
+@pytest.mark.parametrize("folder", ["examples", "examples/field-notes"])
+def test_jupyter_dashboards_takes_a_folder(folder: str) -> None:
+    # A folder whose name could be a subcommand's is no special case.
     answer = subprocess.run(
-        [sys.executable, "-m", "jupyter_core", "dashboards", "--version"],
+        [sys.executable, "-m", "jupyter_core", "dashboards", folder, "--version"],
         capture_output=True,
         text=True,
         timeout=60,
