@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import nbformat
+from bs4 import BeautifulSoup
 from nbconvert.exporters.templateexporter import TemplateExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
@@ -57,7 +58,7 @@ class _BodyExporter(TemplateExporter):
     """Writes the cells with the template `dashboard`; does nothing else to the notebook."""
 
     export_from_notebook = None  # type: ignore[assignment]
-    default_preprocessors: list[Any] = []  # noqa: RUF012 - a traitlet upstream
+    default_preprocessors: list[Any] = []
     output_mimetype = "text/html"
 
 
@@ -115,9 +116,9 @@ class DashboardRenderer(LoggingConfigurable):
                 "dashboard": {"layout": layout, "cells": cells, "image_url": reader.image_url}
             },
         )
-        body = html.encode()
+        body = html.encode(errors="replace")
         deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-        headings = [cell["heading"] for cell in cells if cell["heading"]]
+        heading = next(filter(None, (_heading(cell["html"]) for cell in cells)), "")
         return RenderedDashboard(
             layout=layout,
             body=body,
@@ -127,8 +128,8 @@ class DashboardRenderer(LoggingConfigurable):
                 for i, cell in enumerate(notebook.cells)
                 if cell.cell_type == "code" and cell.source.strip()
             ),
-            title=_title(notebook, headings, path),
-            has_heading=bool(headings),
+            title=_title(notebook, heading, path),
+            has_heading=bool(heading),
             as_of=_as_of(notebook.cells) or last_modified,
             images=reader.images,
         )
@@ -152,21 +153,17 @@ class DashboardRenderer(LoggingConfigurable):
         return exporter
 
 
-def _view_of_cell(
-    cell: NotebookNode, placement: Placement, reader: OutputReader
-) -> dict[str, Any]:
+def _view_of_cell(cell: NotebookNode, placement: Placement, reader: OutputReader) -> dict[str, Any]:
     """What the template may know of a cell."""
     seen: dict[str, Any] = {
         "index": placement.index,
         "type": cell.cell_type,
         "box": placement.box,
         "html": "",
-        "heading": "",
         "pieces": [],
     }
     if cell.cell_type == "markdown":
         seen["html"] = reader.clean_html(markdown(cell.source, cell.get("attachments")))
-        seen["heading"] = _heading(cell.source)
     else:
         seen["pieces"] = [
             # Outputs of IPython.display.Markdown are markdown like a cell's.
@@ -186,24 +183,30 @@ def markdown(source: str, attachments: Mapping[str, Any] | None = None) -> str:
         exclude_anchor_links=True,
         attachments=dict(attachments or {}),
     )
-    return str(MarkdownWithMath(renderer=renderer).render(source))
+    return str(MarkdownWithMath(renderer=renderer).render(_characters(source)))
 
 
-def _heading(source: str) -> str:
-    for line in source.splitlines():
-        if line.startswith("# "):
-            return line[2:].strip()
-    return ""
+def _heading(html: str) -> str:
+    """The text of the first heading of the first level; `""` without one."""
+    if "<h1" not in html:
+        return ""
+    heading = BeautifulSoup(html, "html.parser").h1
+    return " ".join(heading.get_text().split()) if heading else ""
 
 
-def _title(notebook: NotebookNode, headings: Sequence[str], path: str) -> str:
+def _title(notebook: NotebookNode, heading: str, path: str) -> str:
     stated = notebook.metadata.get("title")
     if isinstance(stated, str) and stated.strip():
-        return stated.strip()
-    if headings:
-        return str(headings[0]).strip("*_` ")
+        return _characters(stated.strip())
+    if heading:
+        return _characters(heading)
     name = path.rpartition("/")[2].removesuffix(".ipynb")
     return path.split("/")[-2] if name == "index" and "/" in path else name
+
+
+def _characters(text: str) -> str:
+    """The text without lone surrogates, which JSON can hold and UTF-8 can't."""
+    return text.encode(errors="replace").decode()
 
 
 def _as_of(cells: Sequence[NotebookNode]) -> datetime | None:
@@ -214,9 +217,7 @@ def _as_of(cells: Sequence[NotebookNode]) -> datetime | None:
         for text in times.values() if isinstance(times, Mapping) else ():
             try:
                 time = datetime.fromisoformat(text)
-            except (TypeError, ValueError):
+                found.append(time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC))
+            except (TypeError, ValueError, OverflowError):
                 continue
-            found.append(time if time.tzinfo else time.replace(tzinfo=UTC))
     return max(found, default=None)
-
-
