@@ -1,0 +1,338 @@
+import { config, context, iopub, settled, write } from "./page.ts";
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { findCells } from "../src/cells.ts";
+import { V1_PROTOCOL, decodeV1, encodeV1 } from "../src/frames.ts";
+import { KernelConnection, backoff } from "../src/kernel.ts";
+import { Page } from "../src/page.ts";
+import { Session } from "../src/session.ts";
+import type { Channel, DashConfig, Message } from "../src/types.ts";
+
+/** A socket whose other end is the test. */
+class Socket {
+  static readonly CONNECTING = 0;
+  static readonly OPEN = 1;
+  static readonly CLOSED = 3;
+  static all: Socket[] = [];
+  readyState = Socket.CONNECTING;
+  protocol = V1_PROTOCOL;
+  sent: Message[] = [];
+  onopen: (() => void) | null = null;
+  onclose: (() => void) | null = null;
+  onmessage: ((event: { data: ArrayBuffer }) => void) | null = null;
+
+  constructor(readonly url: string) {
+    Socket.all.push(this);
+  }
+
+  static get last(): Socket {
+    return Socket.all.at(-1) as Socket;
+  }
+
+  open(): void {
+    this.readyState = Socket.OPEN;
+    this.onopen?.();
+  }
+
+  close(): void {
+    this.readyState = Socket.CLOSED;
+    this.onclose?.();
+  }
+
+  send(frame: ArrayBuffer): void {
+    this.sent.push(decodeV1(frame));
+  }
+
+  receive(message: Message): void {
+    this.onmessage?.({ data: encodeV1(message) });
+  }
+
+  get lastSent(): Message {
+    return this.sent.at(-1) as Message;
+  }
+
+  /** Answers the last request as a kernel does: outputs on iopub, the reply on the shell, and that it is idle. */
+  answer(content: Record<string, unknown> = { status: "ok" }, words = "", idle = true): void {
+    const { msg_id: id, msg_type: type } = this.lastSent.header;
+    if (words) this.receive(iopub("stream", { name: "stdout", text: words }, id));
+    const reply = iopub(type.replace("request", "reply"), content, id);
+    this.receive({ ...reply, channel: "shell" as Channel });
+    if (idle) this.receive(iopub("status", { execution_state: "idle" }, id));
+  }
+}
+
+interface Call {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body: Record<string, unknown> | null;
+}
+
+let calls: Call[] = [];
+let answers: ((call: Call) => Response | null)[] = [];
+
+Object.assign(globalThis, {
+  WebSocket: Socket,
+  fetch: async (url: string, options: RequestInit = {}) => {
+    const call: Call = {
+      method: options.method ?? "GET",
+      url,
+      headers: options.headers as Record<string, string>,
+      body: options.body ? (JSON.parse(String(options.body)) as Record<string, unknown>) : null,
+    };
+    calls.push(call);
+    for (const answer of answers) {
+      const response = answer(call);
+      if (response) return response;
+    }
+    if (call.method === "POST") return Response.json({ id: `k${calls.length}` }, { status: 201 });
+    return new Response(null, { status: call.method === "DELETE" ? 204 : 200 });
+  },
+});
+
+const cell = (index: number, words: string): string =>
+  `<section class="dash-cell" data-cell-index="${index}"><div class="dash-outputs"><pre>${words}</pre></div></section>`;
+
+function session(changes: Partial<DashConfig> = {}): Session {
+  const ctx = { ...context(), config: { ...config, ...changes } };
+  return new Session(ctx, new Page(() => {}), findCells(ctx));
+}
+
+const outputs = (index: number): string =>
+  document.querySelector(`[data-cell-index="${index}"] .dash-outputs`)?.textContent ?? "";
+const alertText = (): string => document.getElementById("dash-alert")?.textContent ?? "";
+const statusText = (): string => document.getElementById("dash-status")?.textContent ?? "";
+
+beforeEach(() => {
+  calls = [];
+  answers = [];
+  Socket.all = [];
+  document.cookie = "_xsrf=secret%7C1";
+  write(`<div id="dash-status"></div><div id="dash-alert"></div><button id="dash-run" hidden></button>
+    <div id="dash-cells" aria-busy="false">${cell(0, "s0")}${cell(2, "s2")}</div>`);
+});
+
+test("cells run by their index as a string, one after another, and show what comes", async () => {
+  const sitting = session();
+  const done = sitting.start();
+  await settled();
+  const socket = Socket.last;
+  assert.deepEqual(calls[0]?.body?.["path"], "folder/nb.ipynb");
+  assert.equal(calls[0]?.body?.["query"], "a=1");
+  assert.equal(calls[0]?.headers["X-XSRFToken"], "secret|1");
+  assert.ok(socket.url.startsWith("ws://dash.test/_api/kernels/k1/channels?session_id="));
+  assert.ok(socket.url.endsWith(String(calls[0]?.body?.["session_id"])));
+  socket.open();
+  const codes: unknown[] = [];
+  for (const words of ["n0", "n2", "n5"]) {
+    await settled();
+    codes.push(socket.lastSent.content["code"]);
+    assert.equal(socket.sent.length, codes.length);
+    assert.equal(statusText(), `Running cell ${codes.length} of 3`);
+    assert.equal(document.getElementById("dash-cells")?.getAttribute("aria-busy"), "true");
+    socket.answer({ status: "ok" }, words);
+  }
+  await done;
+  assert.deepEqual(codes, ["0", "2", "5"]);
+  assert.deepEqual([outputs(0), outputs(2)], ["n0", "n2"]);
+  assert.equal(document.querySelector("#dash-hidden .dash-outputs")?.textContent, "n5");
+  assert.equal(statusText(), "Live");
+  assert.equal(document.getElementById("dash-cells")?.getAttribute("aria-busy"), "false");
+});
+
+test("the next cell waits for the reply and the idle status both", async () => {
+  void session().start();
+  await settled();
+  Socket.last.open();
+  await settled();
+  Socket.last.answer({ status: "ok" }, "x", false);
+  await settled();
+  assert.equal(Socket.last.sent.length, 1);
+  Socket.last.receive(iopub("status", { execution_state: "idle" }, Socket.last.lastSent.header.msg_id));
+  await settled();
+  assert.equal(Socket.last.sent.length, 2);
+});
+
+for (const [onError, ran] of [["continue", 3], ["stop", 1]] as const) {
+  test(`with onError "${onError}" ${ran} of 3 cells run when the first fails`, async () => {
+    const done = session({ onError }).start();
+    await settled();
+    Socket.last.open();
+    for (let n = 0; n < ran; n++) {
+      await settled();
+      Socket.last.answer(n ? { status: "ok" } : { status: "error", ename: "CellError" }, `n${n}`);
+    }
+    await done;
+    assert.equal(Socket.last.sent.length, ran);
+    assert.equal(outputs(2), onError === "stop" ? "s2" : "n1");
+    assert.equal(alertText().includes("A cell failed"), onError === "stop");
+  });
+}
+
+test("a full server is waited for, with the stored results on the page", async () => {
+  answers = [
+    ({ method }) =>
+      method === "POST" && calls.length === 1
+        ? Response.json({ message: "full", status: 503 }, { status: 503, headers: { "Retry-After": "1" } })
+        : null,
+  ];
+  void session({ codeCells: [0] }).start();
+  await settled();
+  assert.match(alertText(), /All kernels are in use; showing stored results\. Trying again in \d s\./);
+  assert.equal(outputs(0), "s0");
+  await new Promise((resolve) => setTimeout(resolve, 2200));
+  assert.equal(calls.filter(({ method }) => method === "POST").length, 2);
+  assert.equal(alertText(), "");
+});
+
+test("a refusal for good says why and is asked again only on demand", async () => {
+  answers = [({ method }) => (method === "POST" ? Response.json({ message: "No such notebook." }, { status: 404 }) : null)];
+  await session().start();
+  assert.match(alertText(), /^No such notebook\. Showing stored results\.Try again$/);
+  answers = [];
+  document.querySelector<HTMLButtonElement>("#dash-alert button")?.click();
+  await settled();
+  assert.equal(Socket.all.length, 1);
+});
+
+test("a kernel that dies is said to, and a restart begins with the old one's end", async () => {
+  void session().start();
+  await settled();
+  Socket.last.open();
+  await settled();
+  Socket.last.receive(iopub("status", { execution_state: "restarting" }, ""));
+  await settled();
+  assert.match(alertText(), /The kernel died/);
+  assert.equal(outputs(0), "s0");
+  document.querySelector<HTMLButtonElement>("#dash-alert button")?.click();
+  await settled();
+  assert.deepEqual(calls.map(({ method, url }) => `${method} ${url}`).slice(1), ["DELETE /_api/kernels/k1", "POST /_api/kernels"]);
+  assert.equal(Socket.all.length, 2);
+});
+
+test("a handshake that fails because the kernel is gone offers a restart", async () => {
+  answers = [({ method }) => (method === "GET" ? new Response(null, { status: 404 }) : null)];
+  const done = session().start();
+  await settled();
+  Socket.last.close();
+  await done;
+  assert.match(alertText(), /The kernel is gone\./);
+});
+
+test("a broken connection is made again with the same session, and a request that got lost is sent again", async () => {
+  const done = session({ codeCells: [0] }).start();
+  await settled();
+  const first = Socket.last;
+  first.open();
+  await settled();
+  first.close();
+  await settled();
+  assert.match(statusText(), /Reconnecting/);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const second = Socket.last;
+  assert.notEqual(second, first);
+  assert.equal(second.url, first.url);
+  second.open();
+  await settled();
+  assert.equal(second.lastSent.header.msg_type, "kernel_info_request");
+  second.answer();
+  await settled();
+  assert.equal(second.lastSent.content["code"], "0");
+  second.answer({ status: "ok" }, "n0");
+  await done;
+  assert.equal(outputs(0), "n0");
+});
+
+test("a cell that the rate limit refused is asked for again", async () => {
+  const done = session({ codeCells: [0] }).start();
+  await settled();
+  Socket.last.open();
+  await settled();
+  Socket.last.answer({ status: "error", ename: "RateLimited", evalue: "slower" }, "", false);
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  assert.equal(Socket.last.sent.length, 2);
+  Socket.last.answer({ status: "ok" }, "n0");
+  await done;
+  assert.equal(outputs(0), "n0");
+});
+
+test("run again uses the idle kernel, and a new one while cells run", async () => {
+  const sitting = session({ codeCells: [0] });
+  const done = sitting.start();
+  await settled();
+  Socket.last.open();
+  await settled();
+  Socket.last.answer();
+  await done;
+  const again = sitting.runAgain();
+  await settled();
+  assert.equal(Socket.last.sent.length, 2);
+  void sitting.runAgain();
+  await settled();
+  await again;
+  assert.equal(Socket.all.length, 2);
+  assert.equal(calls.filter(({ method }) => method === "DELETE").length, 1);
+});
+
+test("each message waits for the listeners of the one before it", async () => {
+  const seen: string[] = [];
+  const kernel = new KernelConnection(config, "k", "s", () => {});
+  kernel.onIOPub(async ({ content }) => {
+    const { name, delay } = content as { name: string; delay: number };
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    seen.push(name);
+  });
+  Socket.last.open();
+  for (const [name, delay] of [["slow", 20], ["quick", 0], ["last", 5]] as const) {
+    Socket.last.receive(iopub("comm_msg", { name, delay }));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.deepEqual(seen, ["slow", "quick", "last"]);
+  kernel.dispose();
+});
+
+test("a hook takes a request's outputs away from the listeners until it is removed", async () => {
+  const [hooked, heard]: string[][] = [[], []];
+  const kernel = new KernelConnection(config, "k", "s", () => {});
+  kernel.onIOPub(({ content }) => void heard?.push(String(content["text"])));
+  Socket.last.open();
+  kernel.setOutputHook("request", ({ content }) => void hooked?.push(String(content["text"])));
+  Socket.last.receive(iopub("stream", { text: "a" }));
+  Socket.last.receive(iopub("stream", { text: "b" }, "other"));
+  await settled();
+  kernel.setOutputHook("request", null);
+  Socket.last.receive(iopub("stream", { text: "c" }));
+  await settled();
+  assert.deepEqual([hooked, heard], [["a"], ["b", "c"]]);
+  kernel.dispose();
+});
+
+test("a listener may wait for a reply while it holds up the messages behind it", async () => {
+  const kernel = new KernelConnection(config, "k", "s", () => {});
+  let info: unknown = null;
+  kernel.onIOPub(async () => {
+    info = (await kernel.request("comm_info_request", {})).content["comms"];
+  });
+  Socket.last.open();
+  Socket.last.receive(iopub("comm_open", {}));
+  await settled();
+  Socket.last.answer({ status: "ok", comms: "all" }, "", false);
+  await settled();
+  assert.equal(info, "all");
+  kernel.dispose();
+});
+
+test("requests end when the connection does", async () => {
+  const kernel = new KernelConnection(config, "k", "s", () => {});
+  const asked = kernel.request("kernel_info_request", {});
+  kernel.dispose();
+  await assert.rejects(asked, /gone/);
+  await assert.rejects(kernel.request("kernel_info_request", {}), /gone/);
+});
+
+test("waiting grows from half a second to a quarter minute, and is never the same for all", () => {
+  assert.equal(backoff(0, () => 0), 200);
+  assert.equal(backoff(0, () => 1), 400);
+  assert.equal(backoff(3, () => 1), 3200);
+  assert.equal(backoff(50, () => 1), 15_000);
+});
