@@ -11,8 +11,11 @@ export function loadStylesheet(config: DashConfig, name: string): Promise<void> 
     link.rel = "stylesheet";
     link.href = config.staticUrl + name;
     done = new Promise<void>((resolve) => {
-      link.onload = link.onerror = () => resolve();
-      setTimeout(resolve, 5000);
+      const timer = setTimeout(resolve, 5000);
+      link.onload = link.onerror = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
     loading.set(name, done);
     // Before the page's own sheet, so that this one keeps the last word.
