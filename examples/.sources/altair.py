@@ -94,7 +94,7 @@ hint = [
 # %% id=brush grid=3,0,6,17
 brush = alt.selection_interval()
 dots = (
-    alt.Chart(trees, width=420, height=250, title="Old trees bear more")
+    alt.Chart(trees, width=480, height=250, title="Old trees bear more")
     .mark_circle(size=60, opacity=0.8)
     .encode(
         alt.X("age:Q", title="age, years"),
@@ -105,7 +105,7 @@ dots = (
     .add_params(brush)
 )
 bars = (
-    alt.Chart(trees, width=420, height=96)
+    alt.Chart(trees, width=480, height=96)
     .mark_bar(cornerRadiusEnd=3)
     .encode(
         alt.X("count():Q", title="trees in the selection", scale=alt.Scale(domain=[0, 60])),
@@ -119,19 +119,19 @@ bars = (
 # %% id=sugar grid=3,6,6,17
 pick = alt.selection_point(fields=["variety"], bind="legend")
 hills = (
-    alt.Chart(trees, width=420, height=170, title="Sweetness")
+    alt.Chart(trees, width=480, height=170)
     .transform_density("sugar", groupby=["variety"], as_=["sugar", "share"], extent=[7.5, 16])
     .mark_area(opacity=0.55)
     .encode(
         alt.X("sugar:Q", title="sugar, °Brix"),
         alt.Y("share:Q", axis=None, stack=None),
-        colour.legend(orient="top", symbolType="circle"),
+        colour.legend(orient="bottom", symbolType="circle"),
         opacity=alt.when(pick).then(alt.value(0.6)).otherwise(alt.value(0.08)),
     )
     .add_params(pick)
 )
 boxes = (
-    alt.Chart(trees, width=420, height=150)
+    alt.Chart(trees, width=480, height=150)
     .mark_boxplot(
         size=20, median={"color": "white"}, rule={"color": INK}, ticks=False, outliers={"size": 22}
     )
@@ -142,7 +142,9 @@ boxes = (
         opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
 )
-(hills & boxes).properties(usermeta={"embedOptions": {"actions": False}})
+(hills & boxes).resolve_scale(color="independent").properties(
+    title="Sweet ones and heavy ones", usermeta={"embedOptions": {"actions": False}}
+)
 
 # %% id=map grid=20,0,12,13
 (

@@ -155,38 +155,16 @@ picture(
     alt="Bars of rides per hour: two rush-hour peaks on working days, one broad afternoon peak at weekends.",
 )
 
-# %% id=stations grid=19,6,6,11
-(
-    stations.assign(Turnover=stations.Rides / stations.Docks / 365)
-    .style.hide(axis="index")
-    .format({"Rides": "{:,}", "Empty": "{:.1%}", "Turnover": "{:.2f}"})
-    .bar(subset=["Rides"], color="#12a19255", width=92, vmin=0)
-    .bar(subset=["Empty"], color="#e0567c55", width=92, vmin=0)
-    .set_table_styles(
-        [
-            {"selector": "", "props": "width: 100%"},
-            {
-                "selector": "th:first-child, td:first-child",
-                "props": "text-align: left; white-space: nowrap",
-            },
-        ]
-    )
-    .set_table_attributes(
-        'aria-label="Stations: docks, rides, share of time without a bike, rides per dock and day"'
-    )
-    .set_uuid("stations")
-)
-
-# %% id=week grid=30,0,12,9
-figure, axes = plt.subplots(figsize=(14.2, 2.7))
+# %% id=week grid=19,6,6,11
+figure, axes = plt.subplots(figsize=(7.1, 3.3))
 mesh = axes.pcolormesh(np.arange(25), np.arange(8), by_hour, cmap="viridis", edgecolor="none")
 axes.set(
     title="The week, hour by hour",
-    xticks=range(0, 25, 3),
+    xticks=range(0, 25, 6),
     yticks=np.arange(7) + 0.5,
     yticklabels=by_hour.index,
 )
-axes.set_xticklabels([f"{hour}:00" for hour in range(0, 25, 3)])
+axes.set_xticklabels([f"{hour}:00" for hour in range(0, 25, 6)])
 axes.invert_yaxis()
 axes.grid(visible=False)
 axes.tick_params(length=0)
@@ -199,5 +177,28 @@ picture(
     alt="Heat map of weekday by hour: bright at 8 and 17 o'clock Monday to Friday, at 14 o'clock on weekends.",
 )
 
-# %% [markdown] id=note grid=39,0,12,2
+# %% id=stations grid=30,0,12,10
+(
+    stations.assign(Turnover=stations.Rides / stations.Docks / 365)
+    .style.hide(axis="index")
+    .format({"Rides": "{:,}", "Empty": "{:.1%}", "Turnover": "{:.2f}"})
+    .bar(subset=["Rides"], color="#12a19255", width=92, vmin=0)
+    .bar(subset=["Empty"], color="#e0567c55", width=92, vmin=0)
+    .set_table_styles(
+        [
+            {"selector": "", "props": "width: 100%"},
+            {"selector": "th, td", "props": "text-align: right"},
+            {
+                "selector": "th:first-child, td:first-child",
+                "props": "text-align: left; white-space: nowrap",
+            },
+        ]
+    )
+    .set_table_attributes(
+        'aria-label="Stations: docks, rides, share of time without a bike, rides per dock and day"'
+    )
+    .set_uuid("stations")
+)
+
+# %% [markdown] id=note grid=40,0,12,2
 # The numbers are drawn from a seeded random generator in this notebook; no town was counted.

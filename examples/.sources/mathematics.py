@@ -57,7 +57,7 @@ def draw(figure, name, alt):
     display(SVG(svg.getvalue()), metadata=about)
 
 
-# %% id=gibbs grid=17,0,12,12
+# %% id=gibbs grid=17,0,8,12
 x = np.linspace(-np.pi, np.pi, 601)
 
 
@@ -66,7 +66,7 @@ def partial_sum(terms):
     return sum(4 / (np.pi * k) * np.sin(k * x) for k in range(1, 2 * terms, 2))
 
 
-figure, axes = plt.subplots(figsize=(14.2, 3.5))
+figure, axes = plt.subplots(figsize=(9.4, 3.4))
 axes.plot(x, np.sign(x), color=INK, linewidth=1, linestyle=(0, (4, 3)), label="f")
 for terms, colour in ((1, TEAL), (3, AMBER), (15, ROSE)):
     axes.plot(
@@ -81,7 +81,7 @@ draw(
     alt="The square wave and its sums of 1, 3 and 15 terms, which come ever closer but overshoot.",
 )
 
-# %% [markdown] id=gibbs-text grid=29,0,12,8
+# %% [markdown] id=gibbs-text grid=17,8,4,12
 # ## The overshoot that stays
 #
 # However many terms are taken, the sum overshoots beside the jump. With $n$ terms the first peak is at
@@ -91,14 +91,14 @@ draw(
 # \lim_{n \to \infty} S_n\!\left(\frac{\pi}{2n}\right) = \frac{2}{\pi} \int_0^\pi \frac{\sin t}{t} \,\mathrm{d}t \approx 1.17898 \tag{Gibbs}
 # $$
 
-# %% id=peak grid=37,0,12,3
+# %% id=peak grid=29,0,12,3
 peaks = {
     n: sum(4 / (np.pi * k) * np.sin(k * np.pi / (2 * n)) for k in range(1, 2 * n, 2))
     for n in (1, 10, 100, 1000)
 }
 Math(r"\quad".join(rf"S_{{{n}}} = {value:.5f}" for n, value in peaks.items()))
 
-# %% [markdown] id=table grid=40,0,6,12
+# %% [markdown] id=table grid=32,0,6,12
 # ## Three waves
 #
 # | wave | $b_k$ for odd $k$ | decays as |
@@ -107,7 +107,7 @@ Math(r"\quad".join(rf"S_{{{n}}} = {value:.5f}" for n, value in peaks.items()))
 # | triangle | $\dfrac{8}{\pi^2 k^2} (-1)^{\frac{k-1}{2}}$ | $1/k^2$ |
 # | sawtooth | $\dfrac{2}{\pi k}$ | $1/k$ |
 
-# %% [markdown] id=rotation grid=40,6,6,12
+# %% [markdown] id=rotation grid=32,6,6,12
 # ## Circles
 #
 # Each term is a point on a turning circle:

@@ -1,11 +1,10 @@
 # A dashboard whose address carries its parameters: ?region=north&n=20
 # view: grid_default
 
-# %% [markdown] id=title grid=0,0,12,4
+# %% [markdown] id=title grid=0,0,12,3
 # # Rain by region
 #
-# This dashboard reads its parameters from its address (`?region=north&n=20`), so that each choice has a link of
-# its own that can be sent, bookmarked or embedded.
+# Parameters come from the address (`?region=north&n=20`): each choice is a link to send, bookmark or embed.
 
 # %% id=plots include=plots
 # %% id=tiles include=tiles
@@ -44,7 +43,7 @@ months = np.arange(np.datetime64("2025-12"), np.datetime64("2015-12"), -1)[:n][:
 season = 1 + 0.35 * np.cos((months.astype(int) % 12) / 6 * np.pi)
 rain = np.clip(mean * season + random.normal(0, spread, MOST)[:n][::-1], 1, None)
 
-# %% id=choice grid=4,0,12,4
+# %% id=choice grid=3,0,12,3
 HTML(
     """<style>
 .choice { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
@@ -67,7 +66,7 @@ HTML(
     + "".join(f"<p>{escape(problem)}</p>" for problem in problems)
 )
 
-# %% id=figures grid=8,0,12,4
+# %% id=figures grid=6,8,4,13
 wettest = int(rain.argmax())
 tiles(
     ("Mean", f"{rain.mean():.0f} mm", f"a month in the {region}", colour),
@@ -75,8 +74,8 @@ tiles(
     ("Sum", f"{rain.sum():,.0f} mm", f"in {n} months", colour),
 )
 
-# %% id=chart grid=12,0,12,13
-figure, axes = plt.subplots(figsize=(14.2, 3.8))
+# %% id=chart grid=6,0,8,13
+figure, axes = plt.subplots(figsize=(9.4, 3.8))
 axes.bar(months.astype("datetime64[D]"), rain, width=22, color=colour)
 axes.axhline(rain.mean(), color=INK, linewidth=1, linestyle=(0, (4, 3)))
 axes.set(title=f"Rain in the {region}, mm per month, the last {n} months")
@@ -86,5 +85,5 @@ picture(
     alt=f"Bars of monthly rain in the {region}: {rain.mean():.0f} mm on average, at most {rain.max():.0f} mm.",
 )
 
-# %% [markdown] id=note grid=25,0,12,2
+# %% [markdown] id=note grid=19,0,12,2
 # Invented data. With parameters that make no sense the page says so and shows what it can.

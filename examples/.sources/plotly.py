@@ -129,12 +129,12 @@ figure.update_layout(
 figure
 
 # %% id=rose grid=16,7,5,13
-toward = (225 + 60 * np.sin(hours / 40) + random.normal(0, 28, hours.size)) % 360
+origin = (225 + 60 * np.sin(hours / 40) + random.normal(0, 28, hours.size)) % 360
 sectors = np.arange(0, 360, 30)
 figure = go.Figure()
 for low, high, shade in ((0, 6, "#9fd8d0"), (6, 10, "#12a192"), (10, 99, "#0b5f57")):
     inside = (speed >= low) & (speed < high)
-    count = [int(((toward[inside] - sector + 15) % 360 < 30).sum()) for sector in sectors]
+    count = [int(((origin[inside] - sector + 15) % 360 < 30).sum()) for sector in sectors]
     label = f"{low}–{high} m/s" if high < 99 else f"over {low} m/s"
     figure.add_barpolar(
         r=count,

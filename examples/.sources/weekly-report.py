@@ -73,8 +73,8 @@ tiles(
 # %% [markdown] id=shops-title grid=15,0,12,2
 # ## Shops
 
-# %% id=shops-plot grid=17,0,12,11
-figure, panes = plt.subplots(1, 3, figsize=(14.2, 3.3), sharey=True)
+# %% id=shops-plot grid=17,0,8,11
+figure, panes = plt.subplots(1, 3, figsize=(9.4, 3.2), sharey=True)
 for axes, (shop, colour) in zip(panes, SHOPS.items(), strict=True):
     for week, alpha in ((last_week, 0.35), (this_week, 1.0)):
         series = week[week.shop == shop].groupby("day").euro.sum()
@@ -88,10 +88,10 @@ picture(
     alt="Turnover per day in three shops, this week against last: Harbour peaks on Saturday, Station on working days.",
 )
 
-# %% [markdown] id=shops-caption grid=28,0,12,2
+# %% [markdown] id=shops-caption grid=17,8,4,11
 # *Turnover per day. Full colour: this week; pale: the week before.*
 
-# %% id=shops-table grid=30,0,6,9
+# %% id=shops-table grid=28,0,6,9
 table = this_week.pivot_table(index="good", columns="shop", values="euro", aggfunc="sum").loc[
     list(GOODS), list(SHOPS)
 ]
@@ -103,7 +103,7 @@ table.loc["All"] = table.sum()
     .set_table_styles(
         [
             {"selector": "", "props": "width: 100%"},
-            {"selector": "td", "props": "font-variant-numeric: tabular-nums"},
+            {"selector": "td, thead th", "props": "text-align: right"},
             {"selector": "tbody tr:last-child", "props": "font-weight: bold"},
         ]
     )
@@ -111,7 +111,7 @@ table.loc["All"] = table.sum()
     .set_uuid("turnover")
 )
 
-# %% id=goods-plot grid=30,6,6,9
+# %% id=goods-plot grid=28,6,6,9
 figure, axes = plt.subplots(figsize=(7.1, 2.65))
 axes.barh(
     growth.index, growth * 100, color=[TEAL if value > 0 else ROSE for value in growth], height=0.62
@@ -133,7 +133,7 @@ axes.spines[["left", "bottom"]].set_visible(False)
 axes.tick_params(length=0)
 picture(figure, alt="Bars: change of turnover by good against last week.")
 
-# %% [markdown] id=next grid=39,0,12,8
+# %% [markdown] id=next grid=37,0,12,8
 # ## To do until next week
 #
 # | What | Who | Until |

@@ -141,10 +141,13 @@ def redraw(change):
 for control in controls:
     control.observe(redraw, names="value")
 
-# %% [markdown] id=day-title grid=18,0,12,2
+# %% [markdown] id=day-title grid=18,0,4,12
 # ## A day on this roof
+#
+# What is made while it is used costs nothing. The rest of the orange hill goes to the grid, and what the
+# panels don't give comes back from there.
 
-# %% id=day grid=20,0,12,12
+# %% id=day grid=18,4,8,12
 month = widgets.SelectionSlider(
     options=MONTHS,
     value="Jun",
@@ -158,7 +161,7 @@ def day(month, place, face, area, tilt, need):
     """Power made and used over a mean day; runs inside an Output widget."""
     power = panel_power(MONTHS.index(month), place, tilt, face, area)
     load = USE / USE.sum() * 4 * need / 365
-    figure, axes = plt.subplots(figsize=(14.2, 2.9))
+    figure, axes = plt.subplots(figsize=(9.4, 2.9))
     axes.fill_between(
         HOURS, np.minimum(power, load), color=GREEN, alpha=0.35, linewidth=0, label="used at once"
     )

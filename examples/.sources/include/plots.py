@@ -10,7 +10,7 @@ TEAL, AMBER, VIOLET, ROSE, GREEN = "#12a192", "#e2902b", "#8a74e0", "#e0567c", "
 
 plt.rcParams.update(
     {
-        "font.size": 11.5,
+        "font.size": 12,
         "text.color": INK,
         "axes.labelcolor": INK,
         "axes.edgecolor": INK,
