@@ -107,7 +107,9 @@ class NotebookUploads(LoggingConfigurable):
         self._finder = finder
         self._cache = cache
         self._locks = PathLocks()
-        self._parents_in_use: Counter[str] = Counter()
+        self._making_folders = asyncio.Lock()
+        self._folder_users: Counter[str] = Counter()
+        self._new_folders: set[str] = set()
 
     async def save(self, path: str, filename: str, data: bytes) -> str:
         """Stores an uploaded file as the dashboard that the URL's decoded `path` names; returns the dashboard's path.
@@ -220,20 +222,23 @@ class NotebookUploads(LoggingConfigurable):
     async def _parents(self, folder: str) -> AsyncIterator[None]:
         """Makes the folder and those above it; on failure removes those that it made, unless someone uses them."""
         line = _line(folder)
-        self._parents_in_use.update(line)
-        missing: list[str] = []
+        self._folder_users.update(line)
         try:
-            missing = [path for path in line if await self._store.stat(path) is None]
-            await self._store.make_folders(folder)
+            # One at a time: two that find a folder missing would both make it.
+            async with self._making_folders:
+                missing = [path for path in line if await self._store.stat(path) is None]
+                self._new_folders.update(missing)
+                await self._store.make_folders(folder)
             yield
         except BaseException:
-            for path in reversed(missing):
-                if self._parents_in_use[path] == 1:
+            for path in reversed(line):
+                if path in self._new_folders and self._folder_users[path] == 1:
                     await self._remove_if_empty(path)
             raise
         finally:
-            self._parents_in_use.subtract(line)
-            self._parents_in_use += Counter()
+            self._folder_users.subtract(line)
+            self._folder_users += Counter()
+            self._new_folders.intersection_update(self._folder_users)
 
     async def _replace(self, place: str, staged: str, others: list[str]) -> None:
         """Renames `staged` to `place`, whatever is there and the `others` aside, and deletes those; all or nothing."""
