@@ -49,6 +49,9 @@ export function splitMath(text: string): Part[] {
 /** The formula that begins exactly at `at`, if any. */
 export function mathAt(text: string, at: number): MathPart | null {
   if (text.startsWith("$$", at)) return between(text, at, "$$", "$$", true);
+  // In markdown the backslash itself is often escaped, as MathJax users have learnt to.
+  if (text.startsWith("\\\\[", at)) return between(text, at, "\\\\[", "\\\\]", true);
+  if (text.startsWith("\\\\(", at)) return between(text, at, "\\\\(", "\\\\)", false);
   if (text.startsWith("\\[", at)) return between(text, at, "\\[", "\\]", true);
   if (text.startsWith("\\(", at)) return between(text, at, "\\(", "\\)", false);
   if (text[at] === "$") return inlineDollar(text, at);

@@ -35,7 +35,7 @@ const formulas: TokenizerAndRendererExtension = {
   name: "dashMath",
   level: "inline",
   start: (text) => {
-    const at = text.search(/\$|\\\(|\\\[|\\begin\{/);
+    const at = text.search(/\$|\\{1,2}[([]|\\begin\{/);
     return at < 0 ? undefined : at;
   },
   tokenizer: (text) => {
@@ -51,7 +51,7 @@ const formulaBlocks: TokenizerAndRendererExtension = {
   name: "dashMathBlock",
   level: "block",
   start: (text) => {
-    const at = text.search(/(?:^|\n) {0,3}(?:\$\$|\\\[|\\begin\{)/);
+    const at = text.search(/(?:^|\n) {0,3}(?:\$\$|\\{1,2}\[|\\begin\{)/);
     return at < 0 ? undefined : at;
   },
   tokenizer: (text) => {

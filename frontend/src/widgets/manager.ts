@@ -38,7 +38,7 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
   readonly #router: CommRouter;
   readonly #handled = new WeakSet<Message>();
   readonly #ends: (() => void)[] = [];
-  #restored: Promise<void> | null = null;
+  #restoring: Promise<void> | null = null;
 
   constructor(
     readonly kernel: Kernel,
@@ -67,11 +67,11 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
   }
 
   restore(): Promise<void> {
-    this.#restored ??= this._loadFromKernel().catch((error: unknown) => {
-      this.#restored = null;
-      throw error;
+    // Shared while it runs: a page of many views asks once.
+    this.#restoring ??= this._loadFromKernel().finally(() => {
+      this.#restoring = null;
     });
-    return this.#restored;
+    return this.#restoring;
   }
 
   dispose(): void {

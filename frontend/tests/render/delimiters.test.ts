@@ -13,6 +13,7 @@ const CASES: [what: string, text: string, expected: string][] = [
   ["two pairs of dollars are displayed", "$$a$$", "«a»"],
   ["displayed maths may span lines", "$$\na\nb\n$$", "«\na\nb\n»"],
   ["brackets and parentheses", "\\[a\\] \\(b\\)", "«a» ‹b›"],
+  ["escaped backslashes before brackets", "\\\\[a\\\\] \\\\(b\\\\)", "«a» ‹b›"],
   ["an environment keeps its begin and end", "x \\begin{align}a&=b\\end{align}", "x «\\begin{align}a&=b\\end{align}»"],
   ["a starred environment", "\\begin{align*}a\\end{align*}", "«\\begin{align*}a\\end{align*}»"],
   ["prices are prose", "from $5 and $6 a day", "from $5 and $6 a day"],
