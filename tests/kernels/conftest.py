@@ -29,6 +29,8 @@ def start(fetch: Any, write_notebook: Any) -> Start:
         response = await fetch(
             "/_api/kernels",
             method="POST",
+            # Read as a form, the query's `token` would be taken for the caller's.
+            headers={"Content-Type": "application/json"},
             body=json.dumps({"path": path, "query": query}),
             request_timeout=60,
             **options,
