@@ -19,7 +19,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado.web import HTTPError
 
-from ..errors import DashboardsError, InvalidRequest, Unavailable
+from ..errors import DashboardsError, InvalidRequest, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from ..app import DashboardsApp
@@ -119,6 +119,15 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
             if not cookie:
                 return "token" if self.token_authenticated else "anonymous"
         return f"user:{self.current_user.username}"
+
+    async def find(self, path: str) -> Found:
+        """What is shown for a clean contents path. Raises `NotFound`."""
+        try:
+            return await self.dashboards.finder.find(path)
+        except NotFound:
+            # A dashboard that is being replaced is absent for a moment.
+            await self.dashboards.uploads.settled(path)
+            return await self.dashboards.finder.find(path)
 
     def set_secure_cookie(self, name: str, value: Any, *args: Any, **options: Any) -> None:
         """Sets a cookie, except the login cookie that the server would hand to a caller with a token in a header.

@@ -111,9 +111,9 @@ class KernelsHandler(DashboardsAPIHandler):
         clean = clean_path(path)
         if not clean:
             raise InvalidRequest("Name the notebook: JSON field `path`.")
-        found = await self.dashboards.finder.find(clean)
+        found = await self.find(clean)
         if found.kind == "moved":
-            found = await self.dashboards.finder.find(found.path)
+            found = await self.find(found.path)
         if found.kind != "dashboard":
             raise NotFound("There is no such notebook.")
         return found.path

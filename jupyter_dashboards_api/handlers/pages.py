@@ -142,7 +142,7 @@ class DashboardHandler(_PageHandler):
             self.redirect(self.request.path.rstrip("/") + query, permanent=True)
             return
         try:
-            found = await self.dashboards.finder.find(clean_path(path))
+            found = await self.find(clean_path(path))
         except InvalidRequest as error:
             raise NotFound("There is no dashboard and no folder of this name.") from error
         if found.kind == "moved":
