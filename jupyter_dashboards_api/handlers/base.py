@@ -19,6 +19,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado.web import HTTPError
 
+from ..dashboards.finder import Found
 from ..errors import DashboardsError, InvalidRequest, NotFound, Unavailable
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ function plain(text: string): HTMLElement {
 /** Its scripts run when it is in the page: the output area calls runScripts. */
 function html(source: string, nonce: string): HTMLElement {
   const node = document.createElement("div");
-  node.className = "dash-html";
+  node.className = "dash-html rendered_html";
   const template = document.createElement("template");
   template.innerHTML = source;
   const handlers = takeHandlers(template.content);
