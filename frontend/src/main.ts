@@ -3,6 +3,7 @@ import { findCells } from "./cells.ts";
 import { reportHeight } from "./embed.ts";
 import { Page } from "./page.ts";
 import { hydrateSnapshot } from "./render/index.ts";
+import { scrollersChanged } from "./scrollers.ts";
 import { Session } from "./session.ts";
 import { startTheme } from "./theme.ts";
 import type { DashConfig, RenderContext } from "./types.ts";
@@ -19,7 +20,10 @@ async function begin(config: DashConfig): Promise<void> {
     // The attribute is emptied by the browser, the property isn't.
     nonce: document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "",
     kernel: null,
+    resized: scrollersChanged,
   };
+  addEventListener("resize", scrollersChanged);
+  scrollersChanged();
   const main = document.getElementById("dash-cells") ?? document.body;
   const hydrated = hydrateSnapshot(main, ctx);
   const page = new Page(() => void session.runAgain());

@@ -190,7 +190,8 @@ export class Session {
   #broken(why = "The kernel doesn't answer."): void {
     this.#run++;
     this.#idle();
-    for (const { area } of this.cells) area.abandon();
+    // Whoever waits for it hears so. What widgets send from now on goes nowhere.
+    this.#connection?.dispose();
     this.page.alert(why, [this.#again("Restart")]);
   }
 
