@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
 
 from jupyter_server.base.handlers import RedirectWithParams
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
@@ -31,7 +30,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     extension_url = "/dashboards"
     load_other_extensions = False
     serverapp_class = DashboardsServerApp
-    classes: ClassVar[list[Any]] = [
+    classes = [
         ServerApp,
         DashboardRenderer,
         DashboardCache,
@@ -138,4 +137,4 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
 
 def main(argv: list[str] | None = None) -> None:
     """`jupyter dashboards [FOLDER]`."""
-    DashboardsApp.launch_instance(argv)
+    DashboardsApp.launch_instance(argv)  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ class DashboardsServerApp(ServerApp):
     description = "Serves the notebooks of a folder as live dashboards."
 
     # The managers of contents and kernels exist all the same; only their routes are not there.
-    default_services = ("auth", "security", "events")
+    default_services = ("auth", "security", "events")  # type: ignore[assignment]
 
     port_default_value = 8866
 

@@ -144,7 +144,7 @@ class DashboardRenderer(LoggingConfigurable):
     def _exporter(self) -> _BodyExporter:
         exporter: _BodyExporter | None = getattr(self._thread, "exporter", None)
         if exporter is None:
-            exporter = _BodyExporter(
+            exporter = _BodyExporter(  # type: ignore[no-untyped-call]
                 template_name=self.template_name,
                 template_file="cells.html.j2",
                 extra_template_basedirs=[str(TEMPLATES)],

@@ -31,7 +31,7 @@ _ANONYMOUS_PROVIDERS = (IdentityProvider, PasswordIdentityProvider, LegacyIdenti
 
 @dataclass(frozen=True)
 class Permission:
-    """What the server's authorizer is asked: may this user do `action` (read, write, execute) to `resource`?"""
+    """What the server's authorizer is asked: whether a user may do `action` (read, write, execute) to `resource`."""
 
     action: str
     resource: str = "dashboards"
@@ -60,9 +60,8 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         identity_provider: Any
         token_authenticated: bool
         _finished: bool
-
-        def get_cookie(self, name: str) -> str | None: ...
-        def set_header(self, name: str, value: Any) -> None: ...
+        get_cookie: Any
+        set_header: Any
 
     def initialize(
         self, name: str, permissions: Mapping[str, Permission] | None = None, **options: Any

@@ -136,7 +136,7 @@ class KernelHandler(DashboardsAPIHandler):
         self.finish()
 
 
-class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):  # type: ignore[misc]
+class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
     """The websocket to a kernel of the caller's.
 
     Everything from the client passes `on_message`, everything to it `write_message`, whatever

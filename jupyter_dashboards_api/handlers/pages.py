@@ -10,6 +10,7 @@ import json
 import mimetypes
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +25,7 @@ from ..dashboards.finder import Found
 from ..dashboards.listing import list_folder
 from ..dashboards.pages import gzip_around
 from ..errors import InvalidRequest, NotFound
-from .base import DashboardsAPIHandler, DashboardsHandlerMixin
+from .base import DashboardsAPIHandler, DashboardsHandlerMixin, Permission
 from .static import frontend
 
 # Stands in the template where the body goes; replaced by position, so its text is of no interest to an attacker.
@@ -37,12 +38,20 @@ _ACTIVE_TYPES = re.compile(r"text/html|image/svg\+xml|application/(xhtml\+)?xml|
 class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
     """Pages for people: errors are pages too, and who isn't logged in is sent to the login form."""
 
+    for_frames = False
     plain = False
     nonce = ""
     sandboxed = False
 
-    def initialize(self, name: str, plain: bool = False, **options: Any) -> None:
-        super().initialize(name, **options)
+    def initialize(
+        self,
+        name: str,
+        permissions: Mapping[str, Permission] | None = None,
+        plain: bool = False,
+        **options: Any,
+    ) -> None:
+        super().initialize(name, permissions, **options)
+        self.for_frames = plain
         self.plain = plain or self.dashboards.presentation_mode
         self.nonce = secrets.token_urlsafe(16)
 
@@ -51,7 +60,7 @@ class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
         await super().prepare(**options)
 
     def refuse_anonymous(self) -> None:
-        authenticated(lambda handler: None)(self)  # type: ignore[arg-type, return-value]
+        authenticated(lambda handler: None)(self)
 
     @property
     def content_security_policy(self) -> str:
@@ -85,7 +94,7 @@ class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
         entry = frontend.manifest.get("entries", {})
         environment = self.settings["dashboards_jinja2_env"]
         theme = self.get_query_argument("theme", "auto")
-        html: str = environment.get_template(template).render(
+        html = environment.get_template(template).render(
             {
                 "nonce": self.nonce,
                 "plain": self.plain,
@@ -97,19 +106,12 @@ class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
                 **variables,
             }
         )
-        return html
+        return str(html)
 
     def page_url(self, path: str) -> str:
         """The URL of a dashboard, folder or resource, of the kind (plain or not) that is shown."""
-        root = "dashboards-plain" if "/dashboards-plain" in self._root else "dashboards"
-        return url_path_join(self.base_url, root, quote(path, safe="/")) if path else url_path_join(
-            self.base_url, root
-        )
-
-    @property
-    def _root(self) -> str:
-        below = self.request.path.removeprefix(self.base_url.rstrip("/"))
-        return "/" + below.strip("/").split("/")[0]
+        root = url_path_join(self.base_url, "dashboards-plain" if self.for_frames else "dashboards")
+        return f"{root}/{quote(path, safe='/')}" if path else root
 
     def crumbs(self, path: str) -> list[dict[str, str]]:
         """The way from the listing to `path`; the last one is the page itself."""
@@ -127,7 +129,7 @@ class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
             self.finish(json.dumps({"message": message, "status": status_code}))
             return
         self.set_header("Content-Type", "text/html; charset=UTF-8")
-        title = "Not found" if status_code == 404 else "This page can’t be shown"
+        title = "Not found" if status_code == 404 else "This page cannot be shown"
         listing = url_path_join(self.base_url, "dashboards")
         self.finish(self.page("error.html.j2", title=title, message=message, listing=listing))
 
@@ -267,7 +269,9 @@ class ImageHandler(DashboardsAPIHandler):
         image = await self.dashboards.cache.image(path, name)
         self.set_header("Cache-Control", "private, max-age=31536000, immutable")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+        self.set_header(
+            "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        )
         self.finish(image.data, set_content_type=image.mime)
 
     head = get

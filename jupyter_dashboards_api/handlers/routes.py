@@ -116,6 +116,7 @@ ROUTES: tuple[Route, ...] = (
     ),
 )
 
+
 def tornado_handlers() -> list[tuple[str, type[RequestHandler], dict[str, Any]]]:
     """The routes as an extension hands them to the server."""
     return [
