@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from .notebooks import FIRST, LAST, Sample
@@ -45,7 +46,12 @@ _WATCHER = Path(__file__).with_name("watcher.js").read_text()
 def executable() -> str | None:
     """The system's Chromium, or None for Playwright's own."""
     named = os.environ.get("CHROMIUM")
-    return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return (
+        named
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
 
 
 @asynccontextmanager
@@ -138,15 +144,22 @@ class _Wire:
 
 
 @asynccontextmanager
-async def viewer(browser: Browser, server: Server, sample: Sample) -> AsyncIterator[tuple[Page, BrowserContext]]:
+async def viewer(
+    browser: Browser, server: Server, sample: Sample
+) -> AsyncIterator[tuple[Page, BrowserContext]]:
     """A viewer of a server who has not opened anything yet; leaves the page as people do, so that its kernel ends."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         await context.add_cookies(
-            [{"name": name, "value": value, "url": server.origin} for name, value in server.cookies.items()]
+            [
+                {"name": name, "value": value, "url": server.origin}
+                for name, value in server.cookies.items()
+            ]
         )
         texts = {"first": FIRST, "last": LAST.pattern, "stored": sample.stored}
-        await context.add_init_script(f"({_WATCHER.strip().removesuffix(';')})({json.dumps(texts)})")
+        await context.add_init_script(
+            f"({_WATCHER.strip().removesuffix(';')})({json.dumps(texts)})"
+        )
         page = await context.new_page()
         try:
             yield page, context
@@ -214,7 +227,8 @@ async def _weigh_scripts(session: CDPSession, wire: _Wire, zero: float) -> None:
     for request, finished in wire.scripts.items():
         try:
             answer = await session.send("Network.getResponseBody", {"requestId": request})
-        except Exception:  # noqa: S112 - a script of a failed request has no body
+        except PlaywrightError:
+            # A failed request has no body.
             continue
         size = len(gzip.compress(answer["body"].encode(), 9))
         elapsed = (finished - zero) * 1000

@@ -29,7 +29,11 @@ def measure(server: Server, notebook: str, count: int) -> dict[str, Figure]:
 
 
 def _times(
-    connection: http.client.HTTPConnection, path: str, headers: dict[str, str], status: int, count: int
+    connection: http.client.HTTPConnection,
+    path: str,
+    headers: dict[str, str],
+    status: int,
+    count: int,
 ) -> Figure:
     return figure([_get(connection, path, headers, status)[0] for _ in range(count)])
 

@@ -45,16 +45,16 @@ class Figure:
             return one
         return f"{one} ({self.low * scale:.{digits}f}–{self.high * scale:.{digits}f})"  # noqa: RUF001
 
-    def summary(self) -> dict[str, float | list[float]]:
-        """For the JSON file."""
+    def summary(self) -> dict[str, float]:
+        """For the JSON file, where single values are too many."""
         if not self.values:
-            return {"values": []}
+            return {"n": 0}
         return {
+            "n": len(self.values),
             "median": self.median,
             "p95": self.p95,
             "low": self.low,
             "high": self.high,
-            "values": list(self.values),
         }
 
 

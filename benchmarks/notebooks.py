@@ -74,12 +74,14 @@ def make(folder: Path, kernel_name: str) -> list[Sample]:
 def _make(folder: Path, name: str, kernel_name: str) -> Sample:
     v4 = nbformat.v4
     kernelspec = {"name": kernel_name, "display_name": "Benchmark", "language": "python"}
-    notebook: NotebookNode = v4.new_notebook(  # type: ignore[no-untyped-call]
-        cells=[v4.new_code_cell(source) for source in _cells(name)],  # type: ignore[no-untyped-call]
+    notebook: NotebookNode = v4.new_notebook(
+        cells=[v4.new_code_cell(source) for source in _cells(name)],
         metadata={"kernelspec": kernelspec, "language_info": {"name": "python"}},
     )
-    NotebookClient(notebook, timeout=120, kernel_name=kernel_name).execute(stderr=subprocess.DEVNULL)
-    nbformat.write(notebook, folder / f"{name}.ipynb")  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=120, kernel_name=kernel_name).execute(
+        stderr=subprocess.DEVNULL
+    )
+    nbformat.write(notebook, folder / f"{name}.ipynb")
     found = LAST.search(notebook.cells[-1].outputs[0].text)
     assert found, "the last cell has not printed its mark"
     images = sum(
@@ -91,9 +93,11 @@ def _make(folder: Path, name: str, kernel_name: str) -> Sample:
 def write_one_cell(folder: Path, source: str, kernel_name: str) -> str:
     """A notebook of one code cell for the round trips; its name with `.ipynb`."""
     v4 = nbformat.v4
-    notebook = v4.new_notebook(  # type: ignore[no-untyped-call]
-        cells=[v4.new_code_cell(source)],  # type: ignore[no-untyped-call]
-        metadata={"kernelspec": {"name": kernel_name, "display_name": "Benchmark", "language": "python"}},
+    notebook = v4.new_notebook(
+        cells=[v4.new_code_cell(source)],
+        metadata={
+            "kernelspec": {"name": kernel_name, "display_name": "Benchmark", "language": "python"}
+        },
     )
-    nbformat.write(notebook, folder / "one-cell.ipynb")  # type: ignore[no-untyped-call]
+    nbformat.write(notebook, folder / "one-cell.ipynb")
     return "one-cell.ipynb"

@@ -96,8 +96,10 @@ async def _request(server: Server, method: str, path: str, body: Any) -> Any:
 
 async def _connect(server: Server, path: str) -> WebSocketClientConnection:
     url = f"ws://127.0.0.1:{server.port}{path}?session_id={uuid.uuid4().hex}"
-    request = HTTPRequest(url, headers={"Authorization": f"token {server.token}"})
-    socket = await websocket_connect(request, subprotocols=[SUBPROTOCOL], connect_timeout=_PATIENCE)
+    request = HTTPRequest(
+        url, headers={"Authorization": f"token {server.token}"}, connect_timeout=_PATIENCE
+    )
+    socket = await websocket_connect(request, subprotocols=[SUBPROTOCOL])
     if socket.selected_subprotocol != SUBPROTOCOL:
         raise RuntimeError(f"{path} does not speak {SUBPROTOCOL}")
     assert socket.protocol is not None

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -31,6 +31,9 @@ _LIMITS = (
 )
 
 
+_KERNEL = re.compile(rb"kernel-([0-9a-f-]{36})\.json")
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens at."""
     with socket.socket() as listener:
@@ -41,7 +44,12 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Server:
-    """A running server. `page` makes the URL path of a notebook's page; `probe` is a path that costs it little."""
+    """A running server.
+
+    `page` makes the URL path of a notebook's page; `probe` is a path that costs it little; `shutdown` makes the URL
+    path that ends a kernel, for a server whose closed pages leave theirs behind; `resting` counts its processes
+    without kernels.
+    """
 
     name: str
     port: int
@@ -51,6 +59,7 @@ class Server:
     token: str = ""
     cookies: dict[str, str] = field(default_factory=dict)
     resting: int = 0
+    shutdown: str = ""
 
     @property
     def origin(self) -> str:
@@ -72,14 +81,29 @@ class Server:
         """Bytes of memory of the server and its kernels: PSS, shared pages counted by their share."""
         return sum(_pss(pid) for pid in self.processes())
 
-    async def rest(self, seconds: float = 20.0) -> bool:
-        """Wait until no kernel is left; False when one still runs after so many seconds."""
+    async def rest(self, seconds: float = 20.0) -> None:
+        """Wait until no kernel is left, and end those that are left for nobody. Raises when one stays."""
         deadline = time.monotonic() + seconds
+        asked: set[str] = set()
         while len(self.processes()) > self.resting:
             if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.1)
-        return True
+                raise RuntimeError(f"{self.name}: a kernel does not end")
+            await asyncio.sleep(0.2)
+            for kernel_id in self._kernels() - asked if self.shutdown else ():
+                asked.add(kernel_id)
+                await asyncio.to_thread(self._shut_down, kernel_id)
+
+    def _kernels(self) -> set[str]:
+        commands = (_command(pid) for pid in self.processes())
+        return {found[1].decode() for command in commands if (found := _KERNEL.search(command))}
+
+    def _shut_down(self, kernel_id: str) -> None:
+        # Any token will do, so long as the cookie and the header agree.
+        headers = {"Cookie": "_xsrf=00ff", "X-XSRFToken": "00ff"}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection.request("POST", self.shutdown.format(kernel_id), headers=headers)
+        connection.getresponse().read()
+        connection.close()
 
 
 @asynccontextmanager
@@ -88,7 +112,11 @@ async def dashboards(place: Workplace) -> AsyncIterator[Server]:
     token = secrets.token_hex(16)
     port = free_port()
     command = [sys.executable, "-m", "jupyter_dashboards_api", str(place.notebooks), "--no-browser"]
-    command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    command += [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+    ]
     command += [f"--ServerApp.token={token}", "--ServerApp.allow_root=True", *_LIMITS]
     async with _running("ours", command, port, place, "/dashboards/{}", token) as server:
         server.cookies = _log_in(server, "/dashboards")
@@ -101,7 +129,11 @@ async def jupyter_server(place: Workplace) -> AsyncIterator[Server]:
     token = secrets.token_hex(16)
     port = free_port()
     command = [sys.executable, "-m", "jupyter_server", "--no-browser"]
-    command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    command += [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+    ]
     command += [f"--ServerApp.token={token}", "--ServerApp.allow_root=True", *_LIMITS]
     command += [f"--ServerApp.root_dir={place.notebooks}"]
     extensions = "{'jupyter_dashboards_api': True, 'benchmarks.stock_sockets': True}"
@@ -114,9 +146,17 @@ async def jupyter_server(place: Workplace) -> AsyncIterator[Server]:
 async def voila(place: Workplace, *options: str, name: str = "Voila") -> AsyncIterator[Server]:
     """Voila as it comes, on the same notebooks and kernel; it asks for no login."""
     port = free_port()
-    command = [str(place.voila), "-m", "voila", str(place.notebooks), "--no-browser", f"--port={port}"]
+    command = [
+        str(place.voila),
+        "-m",
+        "voila",
+        str(place.notebooks),
+        "--no-browser",
+        f"--port={port}",
+    ]
     command += ["--Voila.ip=127.0.0.1", *options]
     async with _running(name, command, port, place, "/voila/render/{}.ipynb") as server:
+        server.shutdown = "/voila/api/shutdown/{}"
         yield server
 
 
@@ -127,10 +167,17 @@ async def _running(
     """Start a server, wait until it answers, and end it and its kernels by their ids."""
     log = place.folder / f"{re.sub('[^a-z]+', '-', name.lower())}.log"
     repository = Path(__file__).parents[1]
-    environment = {**place.environment, "PYTHONPATH": str(repository)} if token else place.environment
+    environment = (
+        {**place.environment, "PYTHONPATH": str(repository)} if token else place.environment
+    )
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, cwd=place.folder
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=environment,
+            cwd=place.folder,
         )
     server = Server(name, port, process, page, "/static/favicon.ico", token)
     try:
@@ -167,7 +214,9 @@ def _log_in(server: Server, path: str) -> dict[str, str]:
         cookies.update({name: morsel.value for name, morsel in SimpleCookie(header).items()})
     connection.close()
     if not cookies:
-        raise RuntimeError(f"{urlsplit(server.origin).netloc} gave no login cookie: {response.status}")
+        raise RuntimeError(
+            f"{urlsplit(server.origin).netloc} gave no login cookie: {response.status}"
+        )
     return cookies
 
 
@@ -185,11 +234,16 @@ async def _end(server: Server) -> None:
 
 def _kill(pid: int) -> None:
     """End a kernel that has outlived its server, unless the id now belongs to something else."""
-    try:
-        if b"ipykernel_launcher" in Path(f"/proc/{pid}/cmdline").read_bytes():
+    if b"ipykernel_launcher" in _command(pid):
+        with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return
+        return b""
 
 
 def _descendants(pid: int) -> list[int]:

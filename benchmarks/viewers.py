@@ -18,9 +18,12 @@ from .servers import Server
 
 @dataclass(slots=True)
 class Crowd:
-    """`all_ms`: from the first navigation until the last viewer sees the last output. `probe`: milliseconds in which
+    """Viewers who came at once.
+
+    `all_ms`: from the first navigation until the last viewer sees the last output. `probe`: milliseconds in which
     the server answered a request for a small static file meanwhile. `bytes_each`: growth of the PSS of the server and
-    its kernels, per viewer, while all pages are open."""
+    its kernels, per viewer, while all pages are open.
+    """
 
     viewers: int
     all_ms: float
@@ -39,13 +42,16 @@ async def measure(browser: Browser, server: Server, sample: Sample, count: int) 
     views = [View() for _ in range(count)]
     async with AsyncExitStack() as stack:
         pages = [
-            (await stack.enter_async_context(viewer(browser, server, sample)))[0] for _ in range(count)
+            (await stack.enter_async_context(viewer(browser, server, sample)))[0]
+            for _ in range(count)
         ]
         probe = Probe(server.port, server.probe)
         await probe.start()
         start = time.perf_counter()
         url = server.url(sample.name)
-        await asyncio.gather(*(watch(page, url, view) for page, view in zip(pages, views, strict=True)))
+        await asyncio.gather(
+            *(watch(page, url, view) for page, view in zip(pages, views, strict=True))
+        )
         took = (time.perf_counter() - start) * 1000
         answers = await probe.stop()
         # What a page does after its last output is over by then.

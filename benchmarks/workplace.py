@@ -19,7 +19,16 @@ from pathlib import Path
 
 VOILA_VERSION = "0.5.13"
 KERNEL_NAME = "benchmark"
-SHARED = ("ipykernel", "ipywidgets", "jupyter_client", "jupyter_server", "matplotlib", "numpy", "pandas", "tornado")
+SHARED = (
+    "ipykernel",
+    "ipywidgets",
+    "jupyter_client",
+    "jupyter_server",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "tornado",
+)
 """Installed beside Voila in the versions that the running Python has."""
 
 
@@ -46,8 +55,10 @@ def voila_python(cache: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """A folder that is gone afterwards. `environment` is that of all servers, and keeps them out of the
-    user's own Jupyter folders."""
+    """A folder that is gone afterwards.
+
+    `environment` is that of all servers, and keeps them out of the user's own Jupyter folders.
+    """
 
     folder: Path
     notebooks: Path
