@@ -152,7 +152,7 @@ boxes = (
         trees,
         width="container",
         height=270,
-        title="The orchard from above: size is apples, colour is sugar",
+        title="The orchard from above",
     )
     .mark_circle(opacity=0.9)
     .encode(

@@ -179,11 +179,12 @@ picture(
 
 # %% id=stations grid=30,0,12,10
 (
-    stations.assign(Turnover=stations.Rides / stations.Docks / 365)
+    stations.assign(**{"Rides per dock a day": stations.Rides / stations.Docks / 365})
+    .rename(columns={"Empty": "Time without a bike"})
     .style.hide(axis="index")
-    .format({"Rides": "{:,}", "Empty": "{:.1%}", "Turnover": "{:.2f}"})
+    .format({"Rides": "{:,}", "Time without a bike": "{:.1%}", "Rides per dock a day": "{:.2f}"})
     .bar(subset=["Rides"], color="#12a19255", width=92, vmin=0)
-    .bar(subset=["Empty"], color="#e0567c55", width=92, vmin=0)
+    .bar(subset=["Time without a bike"], color="#e0567c55", width=92, vmin=0)
     .set_table_styles(
         [
             {"selector": "", "props": "width: 100%"},

@@ -6,7 +6,7 @@
 #
 # A short tour of Fourier series, with the mathematics written in Markdown.
 
-# %% [markdown] id=series grid=3,0,6,14
+# %% [markdown] id=series grid=3,0,6,11
 # ## The series
 #
 # Any reasonable function $f$ of period $2\pi$ is a sum of sines and cosines:
@@ -22,7 +22,7 @@
 # b_k &= \frac{1}{\pi} \int_{-\pi}^{\pi} f(x) \sin kx \,\mathrm{d}x.
 # \end{align}
 
-# %% [markdown] id=square grid=3,6,6,14
+# %% [markdown] id=square grid=3,6,6,11
 # ## The square wave
 #
 # $$
@@ -57,7 +57,7 @@ def draw(figure, name, alt):
     display(SVG(svg.getvalue()), metadata=about)
 
 
-# %% id=gibbs grid=17,0,8,12
+# %% id=gibbs grid=14,0,8,12
 x = np.linspace(-np.pi, np.pi, 601)
 
 
@@ -81,24 +81,24 @@ draw(
     alt="The square wave and its sums of 1, 3 and 15 terms, which come ever closer but overshoot.",
 )
 
-# %% [markdown] id=gibbs-text grid=17,8,4,12
+# %% [markdown] id=gibbs-text grid=14,8,4,12
 # ## The overshoot that stays
 #
 # However many terms are taken, the sum overshoots beside the jump. With $n$ terms the first peak is at
 # $x = \pi / 2n$, and its height tends not to $1$ but to
 #
 # $$
-# \lim_{n \to \infty} S_n\!\left(\frac{\pi}{2n}\right) = \frac{2}{\pi} \int_0^\pi \frac{\sin t}{t} \,\mathrm{d}t \approx 1.17898 \tag{Gibbs}
+# \lim_{n \to \infty} S_n\!\left(\frac{\pi}{2n}\right) = \frac{2}{\pi} \int_0^\pi \frac{\sin t}{t} \,\mathrm{d}t \approx 1.179
 # $$
 
-# %% id=peak grid=29,0,12,3
+# %% id=peak grid=26,0,12,2
 peaks = {
     n: sum(4 / (np.pi * k) * np.sin(k * np.pi / (2 * n)) for k in range(1, 2 * n, 2))
     for n in (1, 10, 100, 1000)
 }
-Math(r"\quad".join(rf"S_{{{n}}} = {value:.5f}" for n, value in peaks.items()))
+Math(r",\quad ".join(rf"S_{{{n}}} = {value:.5f}" for n, value in peaks.items()))
 
-# %% [markdown] id=table grid=32,0,6,12
+# %% [markdown] id=table grid=28,0,6,9
 # ## Three waves
 #
 # | wave | $b_k$ for odd $k$ | decays as |
@@ -107,7 +107,7 @@ Math(r"\quad".join(rf"S_{{{n}}} = {value:.5f}" for n, value in peaks.items()))
 # | triangle | $\dfrac{8}{\pi^2 k^2} (-1)^{\frac{k-1}{2}}$ | $1/k^2$ |
 # | sawtooth | $\dfrac{2}{\pi k}$ | $1/k$ |
 
-# %% [markdown] id=rotation grid=32,6,6,12
+# %% [markdown] id=rotation grid=28,6,6,9
 # ## Circles
 #
 # Each term is a point on a turning circle:

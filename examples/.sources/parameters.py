@@ -79,6 +79,8 @@ figure, axes = plt.subplots(figsize=(9.4, 3.8))
 axes.bar(months.astype("datetime64[D]"), rain, width=22, color=colour)
 axes.axhline(rain.mean(), color=INK, linewidth=1, linestyle=(0, (4, 3)))
 axes.set(title=f"Rain in the {region}, mm per month, the last {n} months")
+axes.xaxis.set_major_locator(plt.matplotlib.dates.AutoDateLocator(maxticks=8))
+axes.xaxis.set_major_formatter(plt.matplotlib.dates.DateFormatter("%b %Y"))
 axes.grid(axis="x", visible=False)
 picture(
     figure,

@@ -78,7 +78,9 @@ for name, series in (("Wind", wind_used), ("Sun", sun_used), ("Cable", cable)):
         line={"width": 0.6, "color": COLOURS[name]},
         hovertemplate="%{y:.1f} MW",
     )
-figure.update_layout(title="Where the power came from, MW", height=370)
+figure.update_layout(
+    title="Where the power came from, MW", height=380, margin={"t": 76}, title_y=0.97
+)
 figure.update_xaxes(
     rangeslider={
         "visible": True,

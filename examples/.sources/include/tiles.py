@@ -12,8 +12,8 @@ def tiles(*rows):
     )
     return HTML(
         """<style>
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: 10px; }
-.tile { display: flex; flex-direction: column; gap: 2px; padding: 10px 14px; border-radius: 8px;
+.tiles { display: flex; flex-wrap: wrap; gap: 10px; }
+.tile { flex: 1 1 9rem; display: flex; flex-direction: column; gap: 2px; padding: 10px 14px; border-radius: 8px;
   border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-left: 4px solid; }
 .tile span, .tile small { opacity: .75; line-height: 1.3; }
 .tile b { font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
