@@ -29,8 +29,9 @@ class Socket(Protocol):
 class Binding:
     """A kernel, the notebook whose cells it may run, and the viewer whom it belongs to.
 
-    `executing` holds the message ids of execute requests without a reply yet, `comms` the ids of the
-    open comms, whoever opened them. `preamble` is code that the server runs before the first cell,
+    `waiting` holds the sizes in bytes of the messages that the kernel has not answered yet, by message
+    id in the order they were sent; `executing` the ids of those that run a cell; `comms` the ids of
+    the open comms, whoever opened them. `preamble` is code that the server runs before the first cell,
     under the message id `preamble_id`; viewers see none of that run's messages.
     """
 
@@ -42,12 +43,15 @@ class Binding:
     execute_limit: TokenBucket
     comm_limit: TokenBucket
     max_executing: int
+    max_waiting_bytes: int
     preamble: str
     preamble_id: str
     prepared: bool = False
     joined: bool = False
     last_session_id: str = ""
     executing: set[str] = field(default_factory=set)
+    waiting: dict[str, int] = field(default_factory=dict)
+    waiting_bytes: int = 0
     comms: set[str] = field(default_factory=set)
     sockets: set[Socket] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
@@ -61,8 +65,32 @@ class Binding:
         """Forget a closed comm."""
         self.comms.discard(comm_id)
 
+    def sent(self, msg_id: str, size: int) -> None:
+        """Remember a message that goes to the kernel."""
+        self.waiting_bytes += size - self.waiting.pop(msg_id, 0)
+        self.waiting[msg_id] = size
+
+    def settled(self, msg_id: str) -> None:
+        """Forget a message that the kernel is done with, and those before it.
+
+        A kernel takes its shell messages in order, and not every kernel answers all of them.
+        """
+        if msg_id not in self.waiting:
+            return
+        for earlier in list(self.waiting):
+            self.waiting_bytes -= self.waiting.pop(earlier)
+            self.executing.discard(earlier)
+            if earlier == msg_id:
+                return
+
+    def forget_waiting(self) -> None:
+        """Nothing that was sent so far will be answered to anybody."""
+        self.executing.clear()
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
     def restarted(self) -> None:
         """The kernel has begun anew: nothing of the old one's state is left."""
         self.comms.clear()
-        self.executing.clear()
+        self.forget_waiting()
         self.prepared = False

@@ -40,9 +40,6 @@ from .throttle import TokenBucket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WATCH_SECONDS = 5.0
-_GATEWAY_WATCH_SECONDS = 30.0
-
 
 class NotebookStore(Protocol):
     """Where notebooks are read from; `dashboards.contents.ContentsStore` is one."""
@@ -118,6 +115,19 @@ class KernelBindings(LoggingConfigurable):
         500,
         min=1,
         help="""Most cells of one dashboard that may wait to run, beyond one run of the whole notebook.""",
+    ).tag(config=True)
+
+    max_waiting_bytes = Integer(
+        64 * 1024 * 1024,
+        min=1024,
+        help="""Most bytes of messages from one dashboard that wait for a busy kernel.""",
+    ).tag(config=True)
+
+    watch_interval = Float(
+        10.0,
+        min=0.1,
+        help="""Seconds between two looks for kernels that something else has ended: an idle culler, the owner in
+        JupyterLab, a gateway (which is asked about each kernel).""",
     ).tag(config=True)
 
     comm_rate = Float(
@@ -242,7 +252,7 @@ class KernelBindings(LoggingConfigurable):
                 other.close(1000, "Replaced by a new connection of this session.")
         if not binding.sockets and binding.last_session_id != socket.session_id:
             # What another session had running is not replayed to this one.
-            binding.executing.clear()
+            binding.forget_waiting()
         binding.last_session_id = socket.session_id
         binding.sockets.add(socket)
         self._set_timer(binding, None)
@@ -360,12 +370,13 @@ class KernelBindings(LoggingConfigurable):
             execute_limit=TokenBucket(self.execute_rate, self.execute_burst + cells),
             comm_limit=TokenBucket(self.comm_rate, self.comm_burst),
             max_executing=self.max_executing + cells,
+            max_waiting_bytes=self.max_waiting_bytes,
             preamble=self.preambles.get(language, ""),
             preamble_id=uuid.uuid4().hex,
         )
         self._bindings[kernel_id] = binding
         self._on_kernel(kernel_id, binding.restarted, "restart")
-        self._on_kernel(kernel_id, lambda: self._forget(binding, "The kernel died."), "dead")
+        self._on_kernel(kernel_id, lambda: self._died(binding), "dead")
         self._set_timer(binding, self.join_timeout)
         if self._watcher is None:
             self._watcher = asyncio.ensure_future(self._watch())
@@ -406,20 +417,27 @@ class KernelBindings(LoggingConfigurable):
             if binding.kernel_id not in self.kernel_manager:
                 self._forget(binding, "The kernel is gone.")
 
+    def _died(self, binding: Binding) -> None:
+        # Afterwards: the sockets have yet to be told by upstream that the kernel is dead.
+        asyncio.get_running_loop().call_soon(self._forget, binding, "The kernel died.")
+
     async def _watch(self) -> None:
-        """Notice kernels that others have ended: the culler, the owner in JupyterLab, a gateway."""
-        waited = 0.0
+        """Notice kernels that others have ended."""
         while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            waited += _WATCH_SECONDS
-            if self._is_gateway and self._bindings and waited >= _GATEWAY_WATCH_SECONDS:
-                waited = 0.0
-                try:
-                    # Its only way to learn of kernels that the gateway has ended.
-                    await ensure_async(self.kernel_manager.list_kernels())
-                except Exception as error:
-                    self.log.warning("The gateway does not answer: %s", type(error).__name__)
+            await asyncio.sleep(self.watch_interval)
+            if self._is_gateway:
+                for kernel_id in list(self._bindings):
+                    await self._ask_gateway(kernel_id)
             self._prune()
+
+    async def _ask_gateway(self, kernel_id: str) -> None:
+        """Drop a kernel that the gateway doesn't have any more; it tells nobody by itself."""
+        try:
+            kernel: Any = self.kernel_manager.get_kernel(kernel_id)
+            if await kernel.refresh_model() is None:
+                self.kernel_manager.remove_kernel(kernel_id)
+        except Exception as error:
+            self.log.debug("The gateway does not answer: %s", type(error).__name__)
 
     async def _shut_down(self, kernel_id: str) -> None:
         if kernel_id not in self.kernel_manager:

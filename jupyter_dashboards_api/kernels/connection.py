@@ -96,32 +96,40 @@ class MessageFilter:
         now = self._now()
         built = policy.to_kernel(message, binding.rules, binding.comms, now)
         frame = frames.encode(built, v1=self._v1)
-        msg_type = built.msg_type
-        if msg_type in policy.COMM_TYPES:
-            parsed = size - sum(len(buffer) for buffer in built.buffers)
-            if not binding.comm_limit.take(1 + parsed // _BYTES_PER_TOKEN):
-                raise Refused("Too many messages at once: try again soon.", "RateLimited")
-            if msg_type == "comm_open":
+        self._check_limits(built, size)
+        msg_id = built.header["msg_id"]
+        binding.sent(msg_id, size)
+        match built.msg_type:
+            case "comm_open":
                 binding.comm_opened(built.content["comm_id"])
-            elif msg_type == "comm_close":
+            case "comm_close":
                 binding.comm_closed(built.content["comm_id"])
-            return [frame]
-        if msg_type != "execute_request":
-            if not binding.comm_limit.take():
-                raise Refused("Too many messages at once: try again soon.", "RateLimited")
-            return [frame]
-        if len(binding.executing) >= binding.max_executing:
-            raise Refused("Too many cells are waiting to run.", "RateLimited")
-        if not binding.execute_limit.take():
-            raise Refused("Too many cells at once: try again soon.", "RateLimited")
-        binding.executing.add(built.header["msg_id"])
-        if binding.prepared or not binding.preamble:
-            return [frame]
-        binding.prepared = True
-        preamble = policy.silent_request(
-            binding.preamble, binding.preamble_id, built.header["session"], now
-        )
-        return [frames.encode(preamble, v1=self._v1), frame]
+            case "execute_request":
+                binding.executing.add(msg_id)
+                if binding.preamble and not binding.prepared:
+                    binding.prepared = True
+                    return [self._preamble(built.header["session"], now), frame]
+        return [frame]
+
+    def _check_limits(self, built: Message, size: int) -> None:
+        """Raise `Refused` for a message, allowed in itself, of which there are too many."""
+        binding = self._binding
+        if binding.waiting_bytes + size > binding.max_waiting_bytes:
+            raise Refused("Too much is waiting for the kernel: try again soon.", "RateLimited")
+        if built.msg_type == "execute_request":
+            if len(binding.executing) >= binding.max_executing:
+                raise Refused("Too many cells are waiting to run.", "RateLimited")
+            if not binding.execute_limit.take():
+                raise Refused("Too many cells at once: try again soon.", "RateLimited")
+            return
+        parsed = size - sum(len(buffer) for buffer in built.buffers)
+        if not binding.comm_limit.take(1 + parsed // _BYTES_PER_TOKEN):
+            raise Refused("Too many messages at once: try again soon.", "RateLimited")
+
+    def _preamble(self, session: str, now: str) -> Frame:
+        binding = self._binding
+        request = policy.silent_request(binding.preamble, binding.preamble_id, session, now)
+        return frames.encode(request, v1=self._v1)
 
     def _refuse(self, message: Message, refused: Refused) -> Incoming:
         try:
@@ -217,7 +225,7 @@ class MessageFilter:
             case "status":
                 state = content.get("execution_state")
                 if state == "idle":
-                    binding.executing.discard(str(parent.get("msg_id")))
+                    binding.settled(str(parent.get("msg_id")))
                 elif state in ("restarting", "dead"):
                     binding.restarted()
 

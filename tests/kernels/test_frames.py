@@ -9,7 +9,7 @@ import struct
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyter_server.services.kernels.connection.base import (
     deserialize_binary_message,
@@ -36,6 +36,7 @@ values = st.recursive(
 )
 objects = st.dictionaries(names, values, max_size=5)
 headers = st.fixed_dictionaries({"msg_id": names, "msg_type": names, "session": names})
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 messages = st.builds(
     Message,
     channel=st.sampled_from(["shell", "iopub", "stdin", "control"]),
@@ -57,11 +58,13 @@ def assert_same(decoded: Message, message: Message) -> None:
 
 
 @given(messages, st.booleans())
+@quick
 def test_decoding_gives_back_what_was_encoded(message: Message, v1: bool) -> None:
     assert_same(frames.decode(frames.encode(message, v1=v1), v1=v1), message)
 
 
 @given(messages)
+@quick
 def test_upstream_reads_the_v1_frames_we_write(message: Message) -> None:
     channel, parts = deserialize_msg_from_ws_v1(frames.encode(message, v1=True))
     assert channel == message.channel
@@ -70,6 +73,7 @@ def test_upstream_reads_the_v1_frames_we_write(message: Message) -> None:
 
 
 @given(messages)
+@quick
 def test_we_read_the_v1_frames_that_upstream_writes(message: Message) -> None:
     parts = [frames.pack(part) for part in (message.header, message.parent_header)]
     parts += [frames.pack(part) for part in (message.metadata, message.content)]
@@ -96,13 +100,14 @@ def test_legacy_binary_frames_are_upstreams() -> None:
 
 
 @given(st.binary(max_size=400) | st.text(max_size=400), st.booleans())
+@quick
 def test_arbitrary_frames_raise_nothing_but_a_frame_error(frame: str | bytes, v1: bool) -> None:
     with contextlib.suppress(FrameError):
         frames.decode(frame, v1=v1)
 
 
 @given(messages, st.data(), st.booleans())
-@settings(max_examples=200)
+@quick
 def test_damaged_frames_raise_nothing_but_a_frame_error(
     message: Message, data: st.DataObject, v1: bool
 ) -> None:

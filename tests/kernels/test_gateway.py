@@ -23,6 +23,7 @@ from .test_attacks import WIDGETS, Attack, is_echo
 
 EDITED = b"\xff\xfe\0"
 GATEWAY_TOKEN = "the-gateways-token"
+GATEWAY_HEADERS = {"Authorization": f"token {GATEWAY_TOKEN}"}
 MARKER = "Zq7-source-of-a-cell"
 OWNER = {"Authorization": f"token {TOKEN}"}
 JSON = OWNER | {"Content-Type": "application/json"}
@@ -78,6 +79,7 @@ def server(
         f"--gateway-url={gateway.url}",
         f"--GatewayClient.auth_token={GATEWAY_TOKEN}",
         "--KernelBindings.retention=3",
+        "--KernelBindings.watch_interval=0.5",
     ]
     environment = {"PGHOST": "secret-of-the-server", "KG_AUTH_TOKEN": GATEWAY_TOKEN}
     home = tmp_path_factory.mktemp("server")
@@ -224,8 +226,8 @@ async def test_an_abandoned_kernel_ends_at_the_gateway_too(
     start_kernel: Any, connect_to: Any, gateway: ServerProcess
 ) -> None:
     async def kernels() -> list[str]:
-        headers = {"Authorization": f"token {GATEWAY_TOKEN}"}
-        response = await AsyncHTTPClient().fetch(f"{gateway.url}/api/kernels", headers=headers)
+        url = f"{gateway.url}/api/kernels"
+        response = await AsyncHTTPClient().fetch(url, headers=GATEWAY_HEADERS)
         return [kernel["id"] for kernel in json.loads(response.body)]
 
     model = await start_kernel()
@@ -250,3 +252,15 @@ async def test_deleting_a_kernel_closes_its_sockets(
     assert json.loads((await ask(f"/_api/kernels/{model['id']}")).body)["id"] == model["id"]
     assert (await ask(f"/_api/kernels/{model['id']}", method="DELETE")).code == 204
     await channel.gone()
+
+
+async def test_a_kernel_that_the_gateway_has_ended_is_gone_here_too(
+    start_kernel: Any, connect_to: Any, gateway: ServerProcess, ask: Any
+) -> None:
+    model = await start_kernel()
+    channel: Channel = await connect_to(model)
+    await channel.run("0")
+    url = f"{gateway.url}/api/kernels/{model['id']}"
+    await AsyncHTTPClient().fetch(url, method="DELETE", headers=GATEWAY_HEADERS)
+    await channel.gone()
+    assert (await ask(f"/_api/kernels/{model['id']}")).code == 404

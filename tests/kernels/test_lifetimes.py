@@ -117,6 +117,7 @@ async def test_deleting_a_kernel_closes_its_sockets(
     await eventually(lambda: model["id"] not in jp_serverapp.kernel_manager)
 
 
+@lifetimes(watch_interval=0.5)
 async def test_a_kernel_that_another_api_has_ended_is_gone_here_too(
     start: Any, connect: Any, fetch: Any, dashboards: Any
 ) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.kernels import policy
@@ -335,7 +335,7 @@ hostile = st.builds(
 
 
 @given(hostile, st.sampled_from([RULES, ASKING]))
-@settings(max_examples=500)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_message_takes_code_to_the_kernel_that_is_not_a_cells_source(
     message: Message, rules: Rules
 ) -> None:
@@ -363,6 +363,7 @@ def test_no_message_takes_code_to_the_kernel_that_is_not_a_cells_source(
 
 
 @given(hostile)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_readable_message_can_be_refused(message: Message) -> None:
     if policy.read_header(message):
         answers = policy.refusal(message, Refused("x"), "a", DATE)
