@@ -55,9 +55,7 @@ class DashboardCache(LoggingConfigurable):
         help="Memory for rendered dashboards and their images, in bytes.",
     ).tag(config=True)
 
-    def __init__(
-        self, store: ContentsStore, renderer: DashboardRenderer, **options: Any
-    ) -> None:
+    def __init__(self, store: ContentsStore, renderer: DashboardRenderer, **options: Any) -> None:
         super().__init__(**options)
         self._store = store
         self._renderer = renderer
@@ -110,9 +108,7 @@ class DashboardCache(LoggingConfigurable):
         # A viewer who leaves must not take the rendering from the others.
         return await asyncio.shield(task)
 
-    def _finished(
-        self, place: tuple[str, str], task: asyncio.Task[CachedDashboard]
-    ) -> None:
+    def _finished(self, place: tuple[str, str], task: asyncio.Task[CachedDashboard]) -> None:
         if self._under_way.get(place) is task:
             del self._under_way[place]
 
@@ -121,28 +117,29 @@ class DashboardCache(LoggingConfigurable):
         base = path.removesuffix(".ipynb")
         names = {f"{base}.ipynb", f"{base}/index.ipynb"}
         for place in [p for p in self._seen if not path or p[0] in names]:
-            key = self._seen.pop(place).key
-            if not any(seen.key == key for seen in self._seen.values()):
-                self._drop(key)
+            if seen := self._seen.get(place):
+                self._drop(seen.key)
         for place in [p for p in self._under_way if not path or p[0] in names]:
             # Whoever waits for it gets it; the next one reads anew.
             self._under_way.pop(place)
 
     async def _load(self, place: tuple[str, str]) -> CachedDashboard:
         path, view = place
+        asked = datetime.now(UTC)
         notebook, entry = await self._store.notebook(path)
         modified = entry.last_modified
         try:
             key, rendered = await asyncio.to_thread(
                 self._render, notebook, path, view or None, modified
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             # Valid JSON need not be a valid notebook, and not every contents manager checks.
             self.log.warning("Cannot render %s", path, exc_info=True)
             raise Unreadable("This file is not a notebook that can be shown.") from error
-        settled = modified is None or datetime.now(UTC) - _aware(modified) > _SETTLING
-        self._seen[place] = _Seen(entry.revision, settled, key)
+        # A manager that knows no modification time can't tell that something changed.
+        settled = modified is not None and asked - _aware(modified) > _SETTLING
         self._keep(key, rendered)
+        self._seen[place] = _Seen(entry.revision, settled, key)
         return CachedDashboard(key, rendered)
 
     def _render(
@@ -168,6 +165,8 @@ class DashboardCache(LoggingConfigurable):
         rendered = self._by_key.pop(key, None)
         if rendered is not None:
             self._bytes -= rendered.size
+        for place in [place for place, seen in self._seen.items() if seen.key == key]:
+            del self._seen[place]
 
 
 def _aware(time: datetime) -> datetime:

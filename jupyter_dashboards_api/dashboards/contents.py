@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, Literal
 import nbformat
 from jupyter_core.utils import ensure_async
 from nbformat import NotebookNode
+from nbformat.v4.rwbase import rejoin_lines
 from tornado.web import HTTPError
 
 from ..errors import (
@@ -32,24 +34,36 @@ Kind = Literal["notebook", "file", "directory"]
 
 _MAX_PATH_LENGTH = 1024
 
+# Unicode's categories of control characters, surrogates (from bytes that are no UTF-8) and line separators.
+_NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")
+
 
 def clean_path(path: str) -> str:
     """Returns a decoded URL path as a contents path.
 
-    Raises `InvalidRequest` for whatever is not a plain relative path: `..`, `.`, empty and hidden segments, backslashes
-    and control characters. The check is here, not left to the contents manager, because not every one of them has it.
+    Raises `InvalidRequest` for whatever is not a plain relative path: `..`, `.`, empty and hidden segments, backslashes,
+    control characters and what no URL can hold. The check is here, not left to the contents manager, because not every one of them has it.
     """
     stripped = path.strip("/")
     if not stripped:
         return ""
     if len(stripped) > _MAX_PATH_LENGTH:
         raise InvalidRequest("The path is too long.")
-    for segment in stripped.split("/"):
-        if segment.startswith(".") or not segment.strip():
-            raise InvalidRequest("A path has no empty segment and none that begins with a dot.")
-        if "\\" in segment or not segment.isprintable():
-            raise InvalidRequest("A path has no backslash and no control character.")
+    if not all(map(_is_name, stripped.split("/"))):
+        raise InvalidRequest(
+            "A path has no empty segment, none that begins with a dot, no backslash and no control character."
+        )
     return stripped
+
+
+def _is_name(segment: str) -> bool:
+    """Whether viewers can name a file or folder of this name. Letters' joiners and odd spaces are theirs to use."""
+    return (
+        not segment.startswith(".")
+        and bool(segment.strip())
+        and "\\" not in segment
+        and not any(unicodedata.category(character) in _NOT_IN_NAMES for character in segment)
+    )
 
 
 def parent_path(path: str) -> str:
@@ -58,6 +72,7 @@ def parent_path(path: str) -> str:
 
 
 def join_path(folder: str, name: str) -> str:
+    """The path of what is called `name` in `folder`."""
     return f"{folder}/{name}" if folder else name
 
 
@@ -101,12 +116,12 @@ class ContentsStore:
         return self._entry(path, model)
 
     async def folder(self, path: str) -> list[Entry]:
-        """What a folder holds, in the manager's order; hidden names are left out."""
+        """What a folder holds, in the manager's order, without hidden names and those that no path can have."""
         model = await self._call(self._manager.get, path, content=True, type="directory")
         return [
             self._entry(join_path(path, child["name"]), child)
             for child in model["content"] or []
-            if not child["name"].startswith(".")
+            if _is_name(child["name"])
         ]
 
     async def notebook(self, path: str) -> tuple[NotebookNode, Entry]:
@@ -116,8 +131,8 @@ class ContentsStore:
         except InvalidRequest as error:
             raise Unreadable("This file is not a notebook that can be read.") from error
         try:
-            # A manager may hand out plain dictionaries and old formats.
-            notebook = nbformat.convert(nbformat.from_dict(model["content"]), 4)
+            # A manager may hand out plain dictionaries, old formats and texts as lists of lines.
+            notebook = rejoin_lines(nbformat.convert(nbformat.from_dict(model["content"]), 4))
             usable = isinstance(notebook.cells, list)
         except Exception as error:
             raise Unreadable("This file is not a notebook that can be read.") from error
@@ -127,7 +142,9 @@ class ContentsStore:
 
     async def file(self, path: str) -> tuple[bytes, Entry]:
         """A file's bytes."""
-        model = await self._call(self._manager.get, path, content=True, type="file", format="base64")
+        model = await self._call(
+            self._manager.get, path, content=True, type="file", format="base64"
+        )
         content: str = model["content"]
         data = (
             await asyncio.to_thread(base64.b64decode, content)
@@ -198,6 +215,10 @@ async def _contents_errors() -> AsyncIterator[None]:
         yield
     except HTTPError as error:
         raise _translate(error.status_code) from error
+    except PermissionError as error:
+        raise _translate(403) from error
+    except OSError as error:
+        raise _translate(500) from error
 
 
 def _translate(status: int) -> DashboardsError:

@@ -41,7 +41,9 @@ class DashboardFinder(LoggingConfigurable):
             *("png jpg jpeg gif webp avif svg ico bmp".split()),
             *("css js mjs map woff woff2 ttf otf wasm".split()),
             *("mp3 ogg oga wav flac mp4 webm ogv vtt".split()),
-            *("html htm txt md csv tsv json geojson topojson xml pdf xlsx docx pptx zip gz parquet arrow".split()),
+            *(
+                "html htm txt md csv tsv json geojson topojson xml pdf xlsx docx pptx zip gz parquet arrow".split()
+            ),
         ],
         help="""File name extensions of the resources that viewers may fetch from beside a dashboard. Anything else,
         sources such as `.py` and the notebooks themselves above all, is not served.""",
@@ -79,8 +81,12 @@ class DashboardFinder(LoggingConfigurable):
         return extension != "ipynb" and extension in self.resource_extensions
 
     async def _notebook(self, path: str) -> Entry | None:
-        entry = await self._store.stat(path if path.endswith(".ipynb") else f"{path}.ipynb")
-        return entry if entry is not None and entry.kind == "notebook" else None
+        names = (path, f"{path}.ipynb") if path.endswith(".ipynb") else (f"{path}.ipynb",)
+        for name in names:
+            entry = await self._store.stat(name)
+            if entry is not None and entry.kind == "notebook":
+                return entry
+        return None
 
     async def _folder(self, path: str) -> Found:
         if index := await self.index_of(path):

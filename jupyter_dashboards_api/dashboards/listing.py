@@ -28,9 +28,7 @@ async def list_folder(
 ) -> list[Listed]:
     """The rows of a folder: folders, then dashboards, then files, each by name; `query` filters by a part of the name."""
     entries = [entry for entry in await store.folder(path) if not is_staging(entry.name)]
-    notebooks = {
-        entry.name.removesuffix(".ipynb") for entry in entries if entry.kind == "notebook"
-    }
+    notebooks = {entry.name.removesuffix(".ipynb") for entry in entries if entry.kind == "notebook"}
     # A notebook's page hides a folder of the same name.
     folders = [
         entry for entry in entries if entry.kind == "directory" and entry.name not in notebooks
@@ -56,7 +54,9 @@ async def list_folder(
 
 def _row(folder: str, entry: Entry) -> Listed:
     name = entry.name.removesuffix(".ipynb")
-    return Listed("dashboard", name, join_path(folder, name), entry.last_modified)
+    # `a.ipynb.ipynb` is not at `a.ipynb` where there is an `a.ipynb` too.
+    path = entry.name if name.endswith(".ipynb") else name
+    return Listed("dashboard", name, join_path(folder, path), entry.last_modified)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -234,6 +234,8 @@ def _stream(text: str, name: str = "stdout") -> Piece:
 
 
 def _parsed(html: str) -> BeautifulSoup:
+    # The parser stumbles over lone surrogates, which JSON can hold.
+    html = html.encode(errors="replace").decode()
     try:
         return BeautifulSoup(html, "html.parser")
     except ParserRejectedMarkup:
