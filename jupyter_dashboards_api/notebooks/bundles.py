@@ -21,6 +21,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from nbformat import NotebookNode
 
+from ..dashboards.contents import clean_path
 from ..dashboards.finder import INDEX
 from ..errors import InvalidRequest, TooLarge
 from .validation import read_notebook
@@ -142,7 +143,8 @@ def _name(info: ZipInfo) -> str:
 def entry_path(name: str) -> str | None:
     """The relative path of an archive's entry, without leading `./` and trailing slash; None for the root itself.
 
-    Raises `InvalidRequest` for every name that could mean a place outside the bundle on any system.
+    Raises `InvalidRequest` for every name that could mean a place outside the bundle on any system. What is left need not
+    be a name that can be stored.
     """
     if "\\" in name:
         raise _refused(name, "has a backslash in its name")
@@ -162,8 +164,6 @@ def entry_path(name: str) -> str | None:
             raise _refused(name, f"has “{segment}” in its path")
         if not segment.strip():
             raise _refused(name, "has an empty folder name")
-        if not segment.isprintable():
-            raise _refused(name, "has a control character or an invisible one in its name")
         if len(segment.encode(errors="surrogatepass")) > _MAX_SEGMENT_BYTES:
             raise _refused(name, "has a name that is too long")
     if _DRIVE.match(segments[0]):
@@ -196,6 +196,10 @@ def _is_junk(path: str) -> bool:
 def _check_servable(path: str) -> None:
     if any(segment.startswith(".") for segment in path.split("/")):
         raise _refused(path, "is hidden (a name in its path begins with a dot): Jupyter shows none")
+    try:
+        clean_path(path)
+    except InvalidRequest as error:
+        raise _refused(path, "has a control character in its name") from error
     if path.lower().endswith(".ipynb") and not path.endswith(".ipynb"):
         raise _refused(path, "is a notebook whose extension is not in lower case: end it in .ipynb")
 

