@@ -47,6 +47,8 @@ export function render({ mime, data, metadata, ctx }: RenderJob): HTMLElement {
       ast: true,
       expr: expressionInterpreter,
     } as EmbedOptions);
+    // Brushes and other marks without a name would be read out as unnamed pictures.
+    for (const mark of plot.querySelectorAll("[role^=graphics]:not([aria-label])")) mark.setAttribute("aria-hidden", "true");
     ctx.resized?.();
   };
   drawWhenSized(node, draw);

@@ -6,14 +6,32 @@ const CONTROLS = 'input:not([type="hidden"]), select, textarea, [role="slider"],
 /** Names the view's own controls by the widget's description, tooltip or kind ("Int slider"), where they have none. */
 export function labelControls(view: DOMWidgetView): void {
   const name = nameOf(view);
-  const nodes = [...view.el.querySelectorAll<HTMLElement>(CONTROLS), ...(view.el.matches(CONTROLS) ? [view.el] : [])];
-  for (const node of nodes) {
-    const ours = node.dataset["dashLabel"] !== undefined;
-    if (!ours && hasName(node)) continue;
-    node.dataset["dashLabel"] = "";
-    node.setAttribute("aria-label", name);
+  for (const node of within(view.el, CONTROLS)) {
+    if (!isOurs(node) && hasName(node)) continue;
+    setName(node, name);
   }
+  for (const button of within(view.el, "button")) {
+    if (!isOurs(button) && (hasName(button) || button.textContent?.trim())) continue;
+    // "fa fa-play": the icon is all there is to say.
+    const icon = /\bfa-([a-z-]+)/.exec(button.querySelector("i")?.className ?? "")?.[1];
+    if (!button.textContent?.trim()) setName(button, button.title || (icon ? sentence(icon.replaceAll("-", " ")) : name));
+  }
+  for (const image of within(view.el, "img:not([alt])")) image.setAttribute("alt", name);
 }
+
+const within = (el: HTMLElement, selector: string) => [
+  ...(el.matches(selector) ? [el] : []),
+  ...el.querySelectorAll<HTMLElement>(selector),
+];
+
+const isOurs = (node: HTMLElement) => node.dataset["dashLabel"] !== undefined;
+
+function setName(node: HTMLElement, name: string): void {
+  node.dataset["dashLabel"] = "";
+  node.setAttribute("aria-label", name);
+}
+
+const sentence = (words: string) => words.slice(0, 1).toUpperCase() + words.slice(1);
 
 function nameOf(view: DOMWidgetView): string {
   for (const trait of ["description", "tooltip", "placeholder"]) {
@@ -22,7 +40,7 @@ function nameOf(view: DOMWidgetView): string {
   }
   const kind = String(view.model.get("_model_name") ?? "").replace(/Model$/, "");
   const words = kind.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
-  return words ? words[0]?.toUpperCase() + words.slice(1) : "Input";
+  return words ? sentence(words) : "Input";
 }
 
 /** Descriptions may hold html. A parsed document runs nothing and loads nothing. */
@@ -31,7 +49,8 @@ function plainText(html: string): string {
 }
 
 function hasName(node: HTMLElement): boolean {
-  if (node.getAttribute("aria-label")?.trim() || node.getAttribute("aria-labelledby") || node.title) return true;
+  // A title alone is only shown to a mouse.
+  if (node.getAttribute("aria-label")?.trim() || node.getAttribute("aria-labelledby")) return true;
   const labels = [...((node as HTMLInputElement).labels ?? [])];
   return labels.some((label) => label.textContent?.trim() && label.style.display !== "none");
 }
