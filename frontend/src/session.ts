@@ -138,6 +138,8 @@ export class Session {
       throw error;
     } finally {
       if (section) delete section.dataset.state;
+      // A question that nobody answered has nobody left to hear the answer.
+      area.node.parentElement?.querySelector(":scope > .dash-prompt")?.remove();
     }
   }
 
@@ -156,9 +158,18 @@ export class Session {
     if (type === "status") this.#kernelState(message.content.execution_state);
     else if (type === "update_display_data") await updateDisplays(message);
     else if (type === "comm_open") await this.#openComm(message);
+    else if (type === "input_request") void this.#prompt(message);
     else if (type !== "comm_msg" && type !== "comm_close") {
       await this.#owners.get(message.parent_header.msg_id ?? "")?.handle(message);
     }
+  }
+
+  /** Not awaited: while the viewer thinks, messages go on. */
+  async #prompt(request: Message): Promise<void> {
+    const area = this.#owners.get(request.parent_header.msg_id ?? "");
+    const connection = this.#connection;
+    if (!area || !connection) return;
+    (await import("./prompt.ts")).ask(area.node, request, connection);
   }
 
   /** The first comm brings the widgets' code; from then on their manager listens for itself. */
