@@ -27,6 +27,8 @@ def extension_config() -> dict[str, Any]:
 def jp_server_config(jp_server_config: Any, extension_config: dict[str, Any]) -> Any:
     jp_server_config.ServerApp.jpserver_extensions.update({"jupyter_dashboards_api": True})
     jp_server_config.ServerApp.reraise_server_extension_failures = True
+    # Tests must not fill the trash of whoever runs them.
+    jp_server_config.FileContentsManager.delete_to_trash = False
     for name, traits in extension_config.items():
         jp_server_config[name].update(traits)
     return jp_server_config

@@ -217,6 +217,8 @@ async def _contents_errors() -> AsyncIterator[None]:
         raise _translate(error.status_code) from error
     except PermissionError as error:
         raise _translate(403) from error
+    except FileNotFoundError as error:
+        raise _translate(404) from error
     except OSError as error:
         raise _translate(500) from error
 

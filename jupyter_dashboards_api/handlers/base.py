@@ -141,19 +141,24 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
     def _handle_request_exception(self, error: BaseException) -> None:
         """Gives a domain error its HTTP status; the body is written by `write_error`."""
         if isinstance(error, DashboardsError):
-            translated = HTTPError(error.status)
-            translated.__cause__ = error
-            error = translated
+            error = HTTPError(error.status)
+        # Tornado takes the status from `error`, and what it logs and says from the exception under way.
         super()._handle_request_exception(error)  # type: ignore[misc]
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """Logs what went wrong; a caller's fault is no uncaught exception."""
+        if not isinstance(error, DashboardsError):
+            super().log_exception(kind, error, trace)  # type: ignore[misc]
+        elif error.status >= 500 and not isinstance(error, Unavailable):
+            self.log.error("%s", error.message, exc_info=(kind, error, trace))
 
     def error_message(self, status: int, exc_info: Any) -> str:
         """The text for the caller; only our own errors' texts are known to be safe to show."""
         error = exc_info[1] if exc_info else None
-        cause = getattr(error, "__cause__", None)
-        if isinstance(cause, Unavailable):
-            self.set_header("Retry-After", str(cause.retry_after))
-        if isinstance(cause, DashboardsError):
-            return cause.message
+        if isinstance(error, Unavailable):
+            self.set_header("Retry-After", str(error.retry_after))
+        if isinstance(error, DashboardsError):
+            return error.message
         return {
             401: "Authentication required: send the server's token as “Authorization: token …”.",
             403: "You are not permitted to do this.",
