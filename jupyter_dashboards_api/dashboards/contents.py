@@ -17,11 +17,16 @@ from typing import Any, Literal
 
 import nbformat
 from jupyter_core.utils import ensure_async
+from jupyter_server.services.contents.largefilemanager import (
+    AsyncLargeFileManager,
+    LargeFileManager,
+)
 from nbformat import NotebookNode
 from nbformat.v4.rwbase import rejoin_lines
 from tornado.web import HTTPError
 
 from ..errors import (
+    Conflict,
     DashboardsError,
     Forbidden,
     InvalidRequest,
@@ -33,6 +38,10 @@ from ..errors import (
 Kind = Literal["notebook", "file", "directory"]
 
 _MAX_PATH_LENGTH = 1024
+
+# These managers take a large file in parts; decoding it whole would hold the event loop.
+_CHUNKED_MANAGERS = (LargeFileManager, AsyncLargeFileManager)
+_CHUNK = 1024 * 1024
 
 # Unicode's categories of control characters, surrogates (from bytes that are no UTF-8) and line separators.
 _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")
@@ -157,8 +166,21 @@ class ContentsStore:
         await self._save(path, {"type": "notebook", "format": "json", "content": notebook})
 
     async def save_file(self, path: str, data: bytes) -> None:
-        content = await asyncio.to_thread(base64.b64encode, data)
-        await self._save(path, {"type": "file", "format": "base64", "content": content.decode()})
+        chunked = len(data) > _CHUNK and isinstance(self._manager, _CHUNKED_MANAGERS)
+        size = _CHUNK if chunked else max(len(data), 1)
+        chunks = [data[start : start + size] for start in range(0, len(data), size)] or [b""]
+        for number, chunk in enumerate(chunks, 1):
+            content = await asyncio.to_thread(base64.b64encode, chunk)
+            model: dict[str, Any] = {
+                "type": "file",
+                "format": "base64",
+                "content": content.decode(),
+            }
+            if chunked:
+                # The last one is told by its number: it runs the manager's hooks.
+                model["chunk"] = -1 if number == len(chunks) else number
+            await self._save(path, model)
+            await asyncio.sleep(0)
 
     async def make_folders(self, path: str) -> None:
         """Makes the folder and those above it; what exists is left alone."""
@@ -179,11 +201,15 @@ class ContentsStore:
         entry = await self.stat(path)
         if entry is None:
             raise NotFound("Nothing is there.")
-        if entry.kind == "directory":
+        try:
+            await self._call(self._manager.delete, path)
+        except (InvalidRequest, Conflict):
+            if entry.kind != "directory":
+                raise
             # A manager may refuse to delete a folder that holds something.
             for child in await self.folder(path):
                 await self.delete(child.path)
-        await self._call(self._manager.delete, path)
+            await self._call(self._manager.delete, path)
 
     async def _save(self, path: str, model: dict[str, Any]) -> None:
         api_path = self.api_path(path)
@@ -228,6 +254,8 @@ def _translate(status: int) -> DashboardsError:
         return NotFound("Nothing is there.")
     if status in (401, 403):
         return Forbidden("The server's contents manager does not permit this.")
+    if status == 409:
+        return Conflict("Something of this name is there already.")
     if status < 500:
         return InvalidRequest("The server's contents manager refused this.")
     return StorageFailed("The server's contents manager failed.")

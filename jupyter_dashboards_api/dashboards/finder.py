@@ -11,6 +11,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..errors import NotFound
 from .contents import ContentsStore, Entry, join_path
+from .staging import is_staging
 
 INDEX = "index.ipynb"
 
@@ -59,6 +60,8 @@ class DashboardFinder(LoggingConfigurable):
         notebook (with or without `.ipynb`), folder with an index notebook, folder with `index/index.ipynb`, other
         folder, resource. Raises `NotFound`.
         """
+        if any(is_staging(segment) for segment in path.split("/")):
+            raise NotFound("There is no dashboard and no folder of this name.")
         if path and (notebook := await self._notebook(path)):
             return Found("dashboard", notebook.path, entry=notebook)
         entry = await self._store.stat(path)
