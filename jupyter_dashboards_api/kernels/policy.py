@@ -305,7 +305,8 @@ def _execute_content(content: JSONObject, rules: Rules) -> JSONObject:
     return {
         "code": source,
         "silent": False,
-        "store_history": False,
+        # IPython sees a trailing `;`, which hides a cell's value, only in the history of inputs.
+        "store_history": True,
         "user_expressions": {},
         "allow_stdin": rules.allow_stdin,
         "stop_on_error": rules.stop_on_error,

@@ -4,11 +4,18 @@ Altair shows charts by a script from an outside host unless another renderer is 
 environment variable for that. Importing it takes a second, so the renderer is set when, and only if,
 the notebook imports it. Altair 6 names its MIME type `application/vnd.vegalite.v6.json`; nbformat and
 other viewers know the `+json` form.
+
+What viewers run has no place in the history file of the server's user, so it is not written there.
 """
 
 PYTHON = """\
 def _():
     import importlib.abc, sys
+
+    try:
+        get_ipython().history_manager.enabled = False
+    except Exception:
+        pass
 
     class AltairFinder(importlib.abc.MetaPathFinder):
         def find_spec(self, name, path=None, target=None):

@@ -60,7 +60,7 @@ def test_an_index_becomes_the_cells_source_in_a_message_built_anew() -> None:
     assert built.content == {
         "code": "print('third')",
         "silent": False,
-        "store_history": False,
+        "store_history": True,
         "user_expressions": {},
         "allow_stdin": False,
         "stop_on_error": False,
