@@ -180,11 +180,9 @@ async def watch(page: Page, url: str, view: View) -> None:
         """() => ({
             ...window.__benchmark.seen,
             fcp: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? null,
-            images: [...document.images].filter((image) => image.complete && image.naturalWidth > 100).length,
         })"""
     )
     view.first_ms, view.last_ms, view.fcp_ms = seen["first"], seen["last"], seen["fcp"]
-    view.images = seen["images"]
 
 
 async def measure(browser: Browser, server: Server, sample: Sample) -> View:
@@ -197,6 +195,9 @@ async def measure(browser: Browser, server: Server, sample: Sample) -> View:
         await session.send("Network.enable", {"maxTotalBufferSize": 100_000_000})
         await watch(page, server.url(sample.name), view)
         await _until_quiet(wire)
+        view.images = await page.evaluate(
+            "[...document.images].filter((image) => image.complete && image.naturalWidth > 100).length"
+        )
         if view.images < sample.images and not view.failure:
             view.failure = f"{view.images} of {sample.images} images"
         await _weigh_scripts(session, wire, await _navigation_start(page, session))

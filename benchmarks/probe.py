@@ -15,12 +15,13 @@ from pathlib import Path
 
 from .figures import Figure, figure
 
+_PATIENCE = 10.0
 _PAUSE = 0.02
 """Seconds between an answer and the next question."""
 
 
 class Probe:
-    """The process; asks from `start` to `stop`."""
+    """The process; asks from `start` to `stop`. A question without an answer in time counts with its patience."""
 
     def __init__(self, port: int, path: str) -> None:
         self._arguments = [sys.executable, "-m", "benchmarks.probe", str(port), path]
@@ -44,11 +45,14 @@ class Probe:
 
 def _ask(port: int, path: str) -> list[float]:
     times: list[float] = []
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     while not select.select([sys.stdin], [], [], _PAUSE)[0]:
         start = time.perf_counter()
-        connection.request("GET", path)
-        connection.getresponse().read()
+        try:
+            connection.request("GET", path)
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
         times.append((time.perf_counter() - start) * 1000)
     return times
 
