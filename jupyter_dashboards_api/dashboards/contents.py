@@ -241,6 +241,9 @@ async def _contents_errors() -> AsyncIterator[None]:
         yield
     except HTTPError as error:
         raise _translate(error.status_code) from error
+    except ValueError as error:
+        # For instance a text that UTF-8 can't hold.
+        raise _translate(400) from error
     except PermissionError as error:
         raise _translate(403) from error
     except FileNotFoundError as error:

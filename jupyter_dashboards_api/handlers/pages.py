@@ -26,9 +26,9 @@ from ..dashboards.listing import list_folder
 from ..dashboards.pages import gzip_around
 from ..errors import InvalidRequest, NotFound
 from .base import DashboardsAPIHandler, DashboardsHandlerMixin, Permission
-from .static import frontend
+from .static import accepted_encodings, frontend
 
-# Stands in the template where the body goes; replaced by position, so its text is of no interest to an attacker.
+# Stands in the template where the body goes.
 _BODY_MARK = "\x00body\x00"
 
 # Types that a browser may run scripts from when it opens them as a page.
@@ -93,7 +93,8 @@ class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
         """A page from a template of ours, with what all pages share."""
         entry = frontend.manifest.get("entries", {})
         environment = self.settings["dashboards_jinja2_env"]
-        theme = self.get_query_argument("theme", "auto")
+        # Not `get_query_argument`, which raises: pages that say so need a theme as well.
+        theme = self.request.query_arguments.get("theme", [b""])[-1].decode(errors="replace")
         html = environment.get_template(template).render(
             {
                 "nonce": self.nonce,
@@ -130,7 +131,8 @@ class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
             return
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         title = "Not found" if status_code == 404 else "This page cannot be shown"
-        listing = url_path_join(self.base_url, "dashboards")
+        has_listing = not self.dashboards.presentation_mode
+        listing = self.page_url("") if has_listing else None
         self.finish(self.page("error.html.j2", title=title, message=message, listing=listing))
 
 
@@ -179,7 +181,11 @@ class DashboardHandler(_PageHandler):
 
     async def _send_resource(self, found: Found) -> None:
         data, entry = await self.dashboards.store.file(found.path)
-        kind = mimetypes.guess_type(found.path)[0] or entry.mimetype or "application/octet-stream"
+        kind, encoding = mimetypes.guess_type(found.path)
+        if encoding:
+            # The file is sent as it is, not unpacked.
+            kind = {"gzip": "application/gzip"}.get(encoding)
+        kind = kind or entry.mimetype or "application/octet-stream"
         self.sandboxed = bool(_ACTIVE_TYPES.fullmatch(kind))
         self.set_header("Content-Security-Policy", self.content_security_policy)
         self.set_header("Content-Type", f"{kind}; charset=UTF-8" if kind[:5] == "text/" else kind)
@@ -210,9 +216,10 @@ class DashboardHandler(_PageHandler):
             self.set_status(304)
             self.finish()
             return
-        head, _, tail = (part.encode() for part in html.partition(_BODY_MARK))
+        # From the end: a title could hold the mark, and what follows the body is all ours.
+        head, _, tail = (part.encode() for part in html.rpartition(_BODY_MARK))
         rendered = cached.rendered
-        if "gzip" in self.request.headers.get("Accept-Encoding", ""):
+        if "gzip" in accepted_encodings(self.request.headers):
             self.set_header("Content-Encoding", "gzip")
             self.finish(gzip_around(head, rendered.body, rendered.deflated, tail))
         else:

@@ -11,6 +11,7 @@ import gzip
 import json
 import mimetypes
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from .base import DashboardsAPIHandler, DashboardsHandlerMixin
 
 STATIC = Path(__file__).parent.parent / "static"
 
-_HASHED = re.compile(r"[.-][0-9A-Za-z]{8,}\.")
+# As esbuild and webpack write hashes into names; a word of a name must not pass for one.
+_HASHED = re.compile(r"[.-](?:[0-9A-Z]{8}|[0-9a-f]{16,64})\.")
 _COMPRESSED = {"br": ".br", "gzip": ".gz"}
 _TEXT = (".js", ".css", ".json", ".svg", ".map", ".html", ".txt", ".mjs")
 _MAX_KEPT = 64 * 1024 * 1024
@@ -53,14 +55,15 @@ class _FileHandler(DashboardsHandlerMixin, JupyterHandler):
             self.set_header("Content-Encoding", encoding)
         self.finish(body)
 
-    def accepted_encodings(self) -> list[str]:
-        """The encodings that the client accepts, best first."""
-        accepted = {
-            item.partition(";")[0].strip()
-            for item in self.request.headers.get("Accept-Encoding", "").split(",")
-            if not re.search(r";\s*q=0(\.0*)?$", item.strip())
-        }
-        return [encoding for encoding in _COMPRESSED if encoding in accepted]
+
+def accepted_encodings(headers: Mapping[str, str]) -> list[str]:
+    """The encodings of ours that the client accepts, best first."""
+    accepted = {
+        item.partition(";")[0].strip().lower()
+        for item in headers.get("Accept-Encoding", "").split(",")
+        if not re.search(r";\s*q=0(\.0*)?$", item.strip())
+    }
+    return [encoding for encoding in _COMPRESSED if encoding in accepted]
 
 
 class StaticHandler(_FileHandler):
@@ -70,7 +73,7 @@ class StaticHandler(_FileHandler):
     async def get(self, path: str) -> None:
         if path not in frontend.files or path.endswith(tuple(_COMPRESSED.values())):
             raise NotFound("There is no such file.")
-        for encoding in self.accepted_encodings():
+        for encoding in accepted_encodings(self.request.headers):
             compressed = path + _COMPRESSED[encoding]
             if compressed in frontend.files:
                 self.send(path, await frontend.read(compressed), encoding)
@@ -131,10 +134,10 @@ class LabExtensions:
                 if name in found:
                     continue
                 try:
-                    build = json.loads(manifest.read_text()).get("jupyterlab", {}).get("_build", {})
-                except (OSError, ValueError):
+                    build = json.loads(manifest.read_text())["jupyterlab"]["_build"]
+                except (OSError, ValueError, LookupError, TypeError):
                     continue
-                if isinstance(build.get("load"), str):
+                if isinstance(build, dict) and isinstance(build.get("load"), str):
                     keys = ("load", "extension", "mimeExtension", "style")
                     found[name] = {"name": name, **{key: build.get(key) for key in keys}}
                     folders[name] = manifest.parent.resolve()
@@ -150,7 +153,11 @@ class LabExtensions:
         folder = self._folders.get("/".join(segments[:length]))
         if folder is None or segments[length : length + 1] != ["static"]:
             return None
-        file = folder.joinpath(*segments[length:]).resolve()
+        try:
+            file = folder.joinpath(*segments[length:]).resolve()
+        except ValueError:
+            # A NUL, which no file has in its name.
+            return None
         inside = file.is_relative_to(folder / "static")
         return file if inside and file.is_file() else None
 
@@ -187,7 +194,7 @@ class LabExtensionFileHandler(_FileHandler):
         file = await asyncio.to_thread(lab_extensions.file, path)
         if file is None:
             raise NotFound("There is no such file.")
-        if file.suffix in _TEXT and "gzip" in self.accepted_encodings():
+        if file.suffix in _TEXT and "gzip" in accepted_encodings(self.request.headers):
             self.send(file.name, await asyncio.to_thread(lab_extensions.compressed, file), "gzip")
         else:
             self.send(file.name, await asyncio.to_thread(file.read_bytes), None)
