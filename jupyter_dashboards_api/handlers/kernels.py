@@ -15,7 +15,7 @@ from jupyter_client.jsonutil import json_default
 from jupyter_server.auth.decorator import ws_authenticated
 from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
 from jupyter_server.utils import url_path_join
-from tornado.web import HTTPError
+from tornado.web import HTTPError, authenticated
 
 from ..dashboards.contents import clean_path
 from ..errors import InvalidRequest, NotFound, TooLarge
@@ -42,6 +42,7 @@ _PAGES = ("dashboards", "dashboards-plain")
 class KernelsHandler(DashboardsAPIHandler):
     """Starts kernels."""
 
+    @authenticated
     async def post(self) -> None:
         """Start the kernel of a notebook.
 
@@ -122,12 +123,14 @@ class KernelsHandler(DashboardsAPIHandler):
 class KernelHandler(DashboardsAPIHandler):
     """One kernel of the caller's."""
 
+    @authenticated
     async def get(self, kernel_id: str) -> None:
         """The kernel's state."""
         kernels = self.dashboards.kernels
         model = await kernels.model(kernels.find(kernel_id, self.viewer_id))
         self.finish(json.dumps(model, default=json_default))
 
+    @authenticated
     async def delete(self, kernel_id: str) -> None:
         """End the kernel; its websockets close."""
         kernels = self.dashboards.kernels
