@@ -144,6 +144,7 @@ class FailingContents(MemoryContents):
         (PermissionError(13, "denied", "/secret/place"), Forbidden),
         (OSError(5, "I/O error", "/secret/place"), StorageFailed),
         (TimeoutError("/secret/place"), StorageFailed),
+        (ValueError("/secret/place"), DashboardsError),
     ],
 )
 @pytest.mark.parametrize("method", ["notebook", "file", "folder"])

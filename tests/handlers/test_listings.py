@@ -1,0 +1,147 @@
+"""Listings and resources over HTTP, and paths that try to leave the folder: specs/dashboards.md §1.3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from jupyter_dashboards_api.dashboards.staging import staging_path
+from tests.conftest import Fetch, Write
+
+from .test_pages import BASE, hello, policy, rows, soup
+
+
+async def test_a_listing_shows_folders_dashboards_and_files_and_the_way_up(
+    fetch: Fetch, write_notebook: Write, jp_root_dir: Path
+) -> None:
+    write_notebook("sub/plot 10.ipynb", hello())
+    write_notebook("sub/Plot 9.ipynb", hello())
+    write_notebook("sub/bundle/index.ipynb", hello())
+    write_notebook("sub/.hidden.ipynb", hello())
+    write_notebook("sub/" + staging_path("x.ipynb", "uploading"), hello())
+    (jp_root_dir / "sub" / "inner").mkdir()
+    (jp_root_dir / "sub" / "data.csv").write_text("1")
+    (jp_root_dir / "sub" / "secret.py").write_text("1")
+    (jp_root_dir / "sub" / "Raw.IPYNB").write_text("{}")
+    for root in ("dashboards", "dashboards-plain"):
+        response = await fetch(f"/{root}/sub")
+        assert response.code == 200
+        here = f"{BASE}/{root}"
+        assert rows(response) == [
+            ("..", here),
+            ("inner", f"{here}/sub/inner"),
+            ("bundle", f"{here}/sub/bundle"),
+            ("Plot 9", f"{here}/sub/Plot%209"),
+            ("plot 10", f"{here}/sub/plot%2010"),
+            ("data.csv", f"{here}/sub/data.csv"),
+        ]
+        assert rows(await fetch(f"/{root}/sub/inner")) == [("..", f"{here}/sub")]
+    top = await fetch("/dashboards")
+    assert rows(top) == [("sub", f"{BASE}/dashboards/sub")]
+    title = soup(top).title
+    assert title
+    assert title.get_text() == "Dashboards"
+    assert soup(await fetch("/dashboards/sub")).select_one("header nav[aria-label=Breadcrumb]")
+    assert not soup(await fetch("/dashboards-plain/sub")).select("header, nav")
+
+
+async def test_a_listing_is_searched(fetch: Fetch, write_notebook: Write) -> None:
+    write_notebook("Sales & more.ipynb", hello())
+    write_notebook("costs.ipynb", hello())
+    response = await fetch("/dashboards?q=SALES%20%26")
+    assert [name for name, _ in rows(response)] == ["Sales & more"]
+    field = soup(response).select_one("form[role=search] input[name=q]")
+    assert field
+    assert field["value"] == "SALES &"
+    nothing = await fetch("/dashboards?q=%22%3E%3Cscript%3E")
+    assert rows(nothing) == []
+    assert '“"><script>”' in soup(nothing).get_text()
+    assert not soup(nothing).select("main script")
+
+
+async def test_an_empty_folder_says_so(fetch: Fetch) -> None:
+    assert "no dashboards" in soup(await fetch("/dashboards")).get_text()
+
+
+# Resources
+
+
+async def test_only_resources_of_permitted_kinds_are_sent(
+    fetch: Fetch, write_notebook: Write, jp_root_dir: Path
+) -> None:
+    write_notebook("b/index.ipynb", hello())
+    sent = {
+        "a.css": "text/css; charset=UTF-8",
+        # As jupyter_server registers it.
+        "a.js": "application/javascript",
+        "a.PNG": "image/png",
+        "a.csv": "text/csv; charset=UTF-8",
+        "a.csv.gz": "application/gzip",
+        "a.parquet": "application/octet-stream",
+        "no extension.txt": "text/plain; charset=UTF-8",
+    }
+    refused = ["a.py", "a.PY", "Raw.IPYNB", "x.db", "README", "a.sh", ".env", ".env.txt", "a.yaml"]
+    for name in [*sent, *refused]:
+        (jp_root_dir / "b" / name).write_bytes(b"\x00\xffBYTES")
+    for name, kind in sent.items():
+        response = await fetch(f"/dashboards/b/{quote(name)}")
+        assert (response.code, response.body) == (200, b"\x00\xffBYTES"), name
+        assert response.headers["Content-Type"] == kind
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        again = await fetch(
+            f"/dashboards/b/{quote(name)}", headers={"If-None-Match": response.headers["Etag"]}
+        )
+        assert (again.code, again.body) == (304, b"")
+    for name in refused:
+        response = await fetch(f"/dashboards/b/{quote(name)}")
+        assert response.code == 404, name
+        assert b"BYTES" not in response.body
+
+
+async def test_a_resource_that_could_run_scripts_is_kept_apart_from_the_server(
+    fetch: Fetch, jp_root_dir: Path
+) -> None:
+    for name in ("a.html", "a.htm", "a.svg", "a.xml"):
+        (jp_root_dir / name).write_text("<script>")
+        directives = policy(await fetch(f"/dashboards/{name}"))
+        assert directives["sandbox"] == ["allow-scripts"]
+
+
+@pytest.mark.parametrize("kind", ["dashboards", "dashboards-plain"])
+async def test_no_path_leads_out_of_the_folder(fetch: Fetch, jp_root_dir: Path, kind: str) -> None:
+    (jp_root_dir.parent / "outside.txt").write_text("s3cret outside")
+    (jp_root_dir / "in").mkdir()
+    (jp_root_dir / ".git").mkdir()
+    (jp_root_dir / ".git" / "config.txt").write_text("s3cret hidden")
+    for path in (
+        *("../outside.txt", "..%2foutside.txt", "%2e%2e/outside.txt", "%2e%2e%2foutside.txt"),
+        *("in/../../outside.txt", "in%2f..%2f..%2foutside.txt", "in/%2e%2e/%2e%2e/outside.txt"),
+        *(
+            "%252e%252e%252foutside.txt",
+            "..%5coutside.txt",
+            "..%00/outside.txt",
+            "outside.txt%00.png",
+        ),
+        *(
+            "%2fetc%2fhostname",
+            "//etc/hostname",
+            ".git/config.txt",
+            "%2egit/config.txt",
+            "in//x.txt",
+        ),
+        *(
+            "..%c0%afoutside.txt",
+            "%c0%ae%c0%ae/outside.txt",
+            "%ff",
+            "x" * 3000,
+            "~root",
+            "in/.",
+            "in/..",
+        ),
+    ):
+        response = await fetch(f"/{kind}/{path}")
+        assert response.code in (400, 404), path
+        assert b"s3cret" not in response.body
+        assert str(jp_root_dir).encode() not in response.body

@@ -1,0 +1,120 @@
+"""The one table of routes: it names all that the extension answers, and every method that is answered."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+from jupyter_server.base.handlers import RedirectWithParams
+from tornado.web import RequestHandler
+
+from jupyter_dashboards_api.handlers.base import PUBLIC, READ, WRITE, DashboardsHandlerMixin
+from jupyter_dashboards_api.handlers.routes import ROUTES, Route, tornado_handlers
+from tests.conftest import Fetch, Write
+
+# APIHandler's answer to a browser that asks before it sends; our table doesn't permit it.
+_UPSTREAM = {"OPTIONS"}
+
+
+def implemented(handler: type[RequestHandler]) -> set[str]:
+    """The HTTP methods that a handler class answers otherwise than with tornado's own 405."""
+    return {
+        method
+        for method in RequestHandler.SUPPORTED_METHODS
+        if getattr(handler, method.lower()) is not getattr(RequestHandler, method.lower())
+    }
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.template)
+def test_each_method_that_a_handler_answers_has_a_permission_and_the_other_way_round(
+    route: Route,
+) -> None:
+    assert implemented(route.handler) - _UPSTREAM == set(route.permissions)
+    assert issubclass(route.handler, DashboardsHandlerMixin)
+    assert route.summary.endswith(".")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.template)
+def test_each_method_says_to_the_server_whether_it_needs_a_login(route: Route) -> None:
+    for method, permission in route.permissions.items():
+        function = getattr(route.handler, method.lower())
+        if permission is PUBLIC:
+            assert getattr(function, "__allow_unauthenticated", False)
+        else:
+            assert not getattr(function, "__allow_unauthenticated", False)
+            # `web.authenticated` and `ws_authenticated` wrap.
+            assert inspect.unwrap(function) is not function
+
+
+def test_only_static_files_are_open_to_everybody() -> None:
+    public = {route.template for route in ROUTES if PUBLIC in route.permissions.values()}
+    assert public == {"/static/dashboards/labextensions/PATH", "/static/dashboards/PATH"}
+
+
+def test_viewing_needs_to_read_and_changing_needs_to_write() -> None:
+    needed = {
+        f"{m} {r.template}": p for r in ROUTES for m, p in r.permissions.items() if p is not PUBLIC
+    }
+    writing = {name for name, permission in needed.items() if permission == WRITE}
+    assert writing == {
+        "POST /_api/notebooks/PATH",
+        "DELETE /_api/notebooks/PATH",
+        "DELETE /_api/cache[/PATH]",
+    }
+    assert {permission for name, permission in needed.items() if name not in writing} == {READ}
+
+
+async def test_the_table_is_all_that_the_extension_answers(jp_serverapp: Any) -> None:
+    ours = [
+        (rule.matcher.regex.pattern, rule.target)
+        for group in jp_serverapp.web_app.default_router.rules
+        for rule in getattr(group.target, "rules", ())
+        if isinstance(rule.target, type)
+        and rule.target.__module__.startswith("jupyter_dashboards_api")
+    ]
+    assert [(p, t) for p, t in ours if not issubclass(t, RedirectWithParams)] == [
+        (f"{re.escape('/a%40b')}{route.pattern}$".replace(r"\%", "%"), route.handler)
+        for route in ROUTES
+    ]
+    assert len(tornado_handlers()) == len(ROUTES)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/dashboards", {"GET", "HEAD"}),
+        ("/dashboards-plain/a", {"GET", "HEAD"}),
+        ("/_api/images/x.png", {"GET", "HEAD"}),
+        ("/_api/cache", {"DELETE"}),
+        ("/_api/kernels", {"POST"}),
+        ("/_api/labextensions", {"GET"}),
+        ("/static/dashboards/x.js", {"GET", "HEAD"}),
+        ("/static/dashboards/labextensions/x/static/x.js", {"GET", "HEAD"}),
+    ],
+)
+async def test_a_method_that_the_table_does_not_name_is_405(
+    fetch: Fetch, path: str, allowed: set[str]
+) -> None:
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - allowed:
+        body = "{}" if method in ("POST", "PUT", "PATCH") else None
+        response = await fetch(path, method=method, body=body)
+        assert response.code == 405, method
+
+
+async def test_paths_that_only_begin_like_a_route_are_not_ours(
+    fetch: Fetch, write_notebook: Write
+) -> None:
+    write_notebook("a.ipynb")
+    for path in (
+        "/dashboardsx",
+        "/dashboards-plainx/a",
+        "/dashboards.ipynb",
+        "/_api",
+        "/_api/cachex",
+        "/_api/images",
+        "/x/dashboards/a",
+        "/_api/kernels/a/b/channels",
+    ):
+        assert (await fetch(path)).code == 404, path
