@@ -263,7 +263,7 @@ async def test_a_browser_needs_the_xsrf_token_to_start_and_to_end_a_kernel(
 
 
 async def test_a_browser_on_another_site_is_refused(
-    post: Any, fetch: Any, notebook: str, login: Any
+    post: Any, fetch: Any, notebook: str, login: Any, dashboards: Any
 ) -> None:
     ada = login("ada")
     foreign = ada | {"Origin": "https://evil.example"}
@@ -277,6 +277,9 @@ async def test_a_browser_on_another_site_is_refused(
     }
     url = f"{KERNELS}/{model['id']}/channels"
     assert (await fetch(url, token=None, headers=foreign | upgrade)).code == 403
+    # Before anything was touched: an open socket of that session would have been closed.
+    (binding,) = dashboards.kernels._bindings.values()
+    assert not binding.last_session_id
 
 
 @pytest.mark.parametrize(

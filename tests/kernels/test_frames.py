@@ -196,6 +196,19 @@ def test_json_that_takes_long_to_parse_is_refused() -> None:
             )
 
 
+def test_buffers_that_overlap_are_refused() -> None:
+    v1 = v1_frame(8, 72, 77, 79, 81, 83, 85, 90, 88, tail=b"shell{}{}{}{}abcde")
+    with pytest.raises(FrameError):
+        frames.decode(v1, v1=True)
+    text = b'{"channel":"shell","header":{}}'
+    start = 16
+    legacy = (
+        struct.pack(">4I", 3, start, start + len(text) + 4, start + len(text)) + text + b"abcde"
+    )
+    with pytest.raises(FrameError):
+        frames.decode(legacy, v1=False)
+
+
 def test_more_buffers_than_the_bound_are_refused() -> None:
     message = Message("shell", {}, {}, {}, {}, [b""] * (frames.MAX_BUFFERS + 1))
     for v1 in (True, False):

@@ -176,6 +176,28 @@ async def test_no_output_is_held_back_to_be_sent_with_the_next(
     assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
+SYNC = "jupyter_server.services.kernels.kernelmanager.MappingKernelManager"
+
+
+@pytest.mark.parametrize(
+    "extension_config",
+    [
+        {"ServerApp": {"kernel_manager_class": SYNC}},
+        {"AsyncMultiKernelManager": {"use_pending_kernels": True}},
+    ],
+    ids=["synchronous", "pending kernels"],
+)
+async def test_other_kernel_managers_do_as_well(
+    start: Any, connect: Any, jp_serverapp: Any, fetch: Any
+) -> None:
+    model = await start("print('ran')")
+    channel: Channel = await connect(model)
+    assert await channel.run("0") == "ran\n"
+    assert (await fetch(f"/_api/kernels/{model['id']}", method="DELETE")).code == 204
+    await channel.gone()
+    await eventually(lambda: model["id"] not in jp_serverapp.kernel_manager)
+
+
 async def test_a_kernel_has_the_notebooks_folder_and_the_documented_variables(
     start: Any, connect: Any, monkeypatch: Any
 ) -> None:
