@@ -140,6 +140,10 @@ class OutputReader:
                 tag["src"] = self.image_url(image.name)
             if not tag.has_attr("alt"):
                 tag["alt"] = ""
+        for tag in soup.select('li > input[type="checkbox"], li > p > input[type="checkbox"]'):
+            # A task list's box has no label of its own.
+            if not tag.has_attr("aria-label") and (item := tag.find_parent("li")):
+                tag["aria-label"] = " ".join(item.get_text().split())[:200]
 
     def _error(self, output: Mapping[str, Any]) -> Piece:
         if not self.show_tracebacks:
