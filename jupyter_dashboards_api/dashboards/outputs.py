@@ -140,9 +140,10 @@ class OutputReader:
                 tag["src"] = self.image_url(image.name)
             if not tag.has_attr("alt"):
                 tag["alt"] = ""
-        for tag in soup.select('li > input[type="checkbox"], li > p > input[type="checkbox"]'):
+        elif tag.name == "input" and tag.get("type") == "checkbox":
+            item = tag.find_parent("li")
             # A task list's box has no label of its own.
-            if not tag.has_attr("aria-label") and (item := tag.find_parent("li")):
+            if item is not None and not tag.has_attr("aria-label"):
                 tag["aria-label"] = " ".join(item.get_text().split())[:200]
 
     def _error(self, output: Mapping[str, Any]) -> Piece:
