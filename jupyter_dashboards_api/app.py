@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jupyter_server.base.handlers import RedirectWithParams
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
@@ -130,6 +131,10 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         if server.default_url.rstrip("/") == server.base_url.rstrip("/"):
             listing = url_path_join(server.base_url, self.extension_url)
             self.handlers.append((r"/?", RedirectWithParams, {"url": listing, "permanent": False}))
+
+    def _jupyter_server_config(self) -> dict[str, Any]:
+        # Upstream's would set the default URL of a server that we start, over its command line and configuration.
+        return {"ServerApp": dict(self.serverapp_config)}
 
     async def stop_extension(self) -> None:
         await self.kernels.stop()

@@ -13,13 +13,21 @@ from traitlets import default
 class DashboardsServerApp(ServerApp):
     """A server without the REST routes of contents, kernels, sessions and terminals, for owners too."""
 
-    name = "jupyter-dashboards-server"
+    # The name stays `jupyter-server`: it decides the configuration file, and `jupyter server password` writes there.
     description = "Serves the notebooks of a folder as live dashboards."
 
     # The managers of contents and kernels exist all the same; only their routes are not there.
     default_services = ("auth", "security", "events")  # type: ignore[assignment]
 
     port_default_value = 8866
+
+    @default("default_url")
+    def _default_default_url(self) -> str:
+        return "/dashboards"
+
+    @default("open_browser")
+    def _default_open_browser(self) -> bool:
+        return True
 
     @default("reraise_server_extension_failures")
     def _default_reraise_server_extension_failures(self) -> bool:
