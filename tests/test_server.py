@@ -1,0 +1,183 @@
+"""Both ways of running, as processes: `jupyter dashboards [FOLDER]` and `jupyter server` with the extension."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import pytest
+
+from .servers import TOKEN, ServerProcess, dashboards_server, free_port
+
+
+class Answer(NamedTuple):
+    status: int
+    location: str | None
+    body: str
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: object) -> None:
+        return None
+
+
+def get(
+    server: ServerProcess, path: str, token: str | None = TOKEN, port: int | None = None
+) -> Answer:
+    """Asks without following redirects; with the owner's token unless told otherwise."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port or server.port}{path}")
+    if token:
+        request.add_header("Authorization", f"token {token}")
+    try:
+        with urllib.request.build_opener(_Stay).open(request, timeout=20) as response:
+            return Answer(response.status, None, response.read().decode())
+    except urllib.error.HTTPError as error:
+        # The server's redirects carry the query string on, also an empty one.
+        location = error.headers["Location"]
+        return Answer(error.code, location and location.removesuffix("?"), error.read().decode())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("a folder")
+    cell = nbformat.v4.new_markdown_cell("# Hello")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "hello.ipynb")
+    return folder
+
+
+def extension_server(folder: Path, home: Path, *options: str) -> ServerProcess:
+    """`jupyter server` with the extension switched on."""
+    return ServerProcess(
+        [
+            "jupyter_server",
+            "--port={port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={folder}",
+            f"--IdentityProvider.token={TOKEN}",
+            "--ServerApp.jpserver_extensions=jupyter_dashboards_api=True",
+            "--ServerApp.reraise_server_extension_failures=True",
+            "--no-browser",
+            "--allow-root",
+            *options,
+        ],
+        home,
+    )
+
+
+@pytest.fixture(scope="module")
+def standalone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The standalone server, configured by nothing but its command line."""
+    with dashboards_server(folder, tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+def test_the_standalone_server_opens_on_the_listing_of_its_folder(
+    standalone: ServerProcess,
+) -> None:
+    for path in ("/", ""):
+        answer = get(standalone, path)
+        assert answer.status in (301, 302)
+        assert answer.location == "/dashboards"
+    assert "/dashboards/hello" in get(standalone, "/dashboards").body
+    assert "Hello" in get(standalone, "/dashboards/hello").body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/api/contents",
+            "/api/contents/hello.ipynb",
+            "/api/kernels",
+            "/api/sessions",
+            "/api/kernelspecs",
+        ),
+        *("/api/terminals", "/terminals/1", "/api/nbconvert", "/nbconvert/html/hello.ipynb"),
+        *("/view/hello.ipynb", "/lab", "/tree", "/edit/hello.ipynb"),
+        *("/api/config/x", "/api/shutdown", "/api/terminals/websocket/1"),
+    ],
+)
+def test_the_standalone_server_has_no_other_way_to_files_and_kernels_even_for_owners(
+    standalone: ServerProcess, path: str
+) -> None:
+    answer = get(standalone, path)
+    assert answer.status == 404
+    assert "# Hello" not in answer.body
+
+
+def test_the_standalone_server_asks_for_a_login(standalone: ServerProcess) -> None:
+    for path in ("/dashboards", "/dashboards/hello"):
+        answer = get(standalone, path, token=None)
+        assert answer.status == 302
+        assert answer.location
+        assert answer.location.startswith("/login?next=")
+    assert get(standalone, "/_api/kernels/x", token=None).status == 401
+    assert get(standalone, "/login", token=None).status == 200
+
+
+def test_the_server_s_log_has_no_warning_of_unprotected_routes(standalone: ServerProcess) -> None:
+    log = standalone.log.read_text()
+    assert "allow_unauthenticated" not in log
+    assert "without authentication" not in log
+    assert "Traceback" not in log
+
+
+def test_the_command_line_wins_over_the_standalone_server_s_defaults(
+    folder: Path, tmp_path: Path
+) -> None:
+    options = (
+        "--ServerApp.base_url=/my%20base/",
+        "--ServerApp.default_url=/my%20base/dashboards/hello",
+        "--DashboardsApp.presentation_mode=True",
+    )
+    server = dashboards_server(folder, tmp_path, *options)
+    with server:
+        assert get(server, "/my%20base/").location == "/my%20base/dashboards/hello"
+        assert "Hello" in get(server, "/my%20base/dashboards/hello").body
+        assert get(server, "/my%20base/dashboards").status == 404
+        assert get(server, "/dashboards/hello").status in (302, 404)
+
+
+def test_configuration_files_win_over_the_standalone_server_s_defaults(
+    folder: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    files = {
+        "jupyter_server_config.json": {
+            "ServerApp": {"port": port, "port_retries": 0, "base_url": "/team/"},
+            "IdentityProvider": {"token": TOKEN},
+        },
+        "jupyter_dashboards_config.json": {"DashboardsApp": {"presentation_mode": True}},
+    }
+    (tmp_path / "config").mkdir()
+    for name, content in files.items():
+        (tmp_path / "config" / name).write_text(json.dumps(content))
+    command = ["jupyter_dashboards_api", str(folder), "--no-browser", "--allow-root"]
+    server = ServerProcess(command, tmp_path, ready="/team/api")
+    server.port, server.url = port, f"http://127.0.0.1:{port}"
+    with server:
+        assert "Hello" in get(server, "/team/dashboards/hello").body
+        assert get(server, "/team/dashboards").status == 404
+
+
+def test_under_jupyter_server_the_listing_is_the_first_page_where_nobody_set_another(
+    folder: Path, tmp_path: Path
+) -> None:
+    with extension_server(folder, tmp_path, "--ServerApp.base_url=/user/x/") as server:
+        assert get(server, "/user/x/").location == "/user/x/dashboards"
+        assert "/user/x/dashboards/hello" in get(server, "/user/x/dashboards").body
+        # The server's own API is still its own.
+        assert get(server, "/user/x/api/contents").status == 200
+
+
+def test_under_jupyter_server_a_default_url_that_somebody_set_stays(
+    folder: Path, tmp_path: Path
+) -> None:
+    with extension_server(folder, tmp_path, "--ServerApp.default_url=/elsewhere") as server:
+        assert get(server, "/").location == "/elsewhere"
+        assert get(server, "/dashboards").status == 200
