@@ -34,7 +34,7 @@ ARGUMENTS = (
 LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 """Names of other hosts (Voila's pages ask a CDN for fonts) are unknown at once: no figure depends on the internet."""
 
-TIMEOUT = 90.0
+TIMEOUT = 180.0
 """Seconds after which a view has failed."""
 
 _QUIET = 0.5

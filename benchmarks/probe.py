@@ -39,7 +39,8 @@ class Probe:
     async def stop(self) -> Figure:
         """Milliseconds of each answer."""
         assert self._process
-        out, _ = await asyncio.wait_for(self._process.communicate(), 60)
+        # Without input, even an empty one, `communicate` would leave the pipe open.
+        out, _ = await asyncio.wait_for(self._process.communicate(b""), 60)
         return figure(json.loads(out))
 
 
