@@ -199,7 +199,7 @@ async def test_a_notebook_of_version_three_is_read_as_version_four() -> None:
 async def test_a_notebook_as_a_plain_dictionary_with_lists_of_lines_is_read() -> None:
     manager = MemoryContents()
     output = {"output_type": "stream", "name": "stdout", "text": ["x\n", "y"]}
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code",
         "id": "a",
         "source": ["a\n", "b"],

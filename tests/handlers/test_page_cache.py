@@ -137,9 +137,12 @@ async def test_the_cache_is_cleared_whole_or_by_path(
     write_notebook("a b.ipynb", new_markdown_cell("# A"))
     forgotten: list[str] = []
     forget = dashboards.cache.forget
-    monkeypatch.setattr(
-        dashboards.cache, "forget", lambda path="": (forgotten.append(path), forget(path))
-    )
+
+    def noting(path: str = "") -> None:
+        forgotten.append(path)
+        forget(path)
+
+    monkeypatch.setattr(dashboards.cache, "forget", noting)
     for path in ("", "/", "/a%20b", "/a%20b.ipynb", "/unknown/bundle"):
         response = await fetch(f"/_api/cache{path}", method="DELETE")
         assert (response.code, response.body) == (200, b"OK")
@@ -177,11 +180,12 @@ async def test_a_big_notebook_is_rendered_once_and_not_in_the_event_loop_s_threa
     write_notebook("a.ipynb", *(new_code_cell("x", outputs=[output]) for _ in range(30)))
     threads: list[int] = []
     render = dashboards.renderer.render
-    monkeypatch.setattr(
-        dashboards.renderer,
-        "render",
-        lambda *args: (threads.append(threading.get_ident()), render(*args))[1],
-    )
+
+    def noting(*args: Any) -> Any:
+        threads.append(threading.get_ident())
+        return render(*args)
+
+    monkeypatch.setattr(dashboards.renderer, "render", noting)
     pages = await asyncio.gather(*(fetch("/dashboards/a") for _ in range(8)))
     assert {page.code for page in pages} == {200}
     assert len({len(page.body) for page in pages}) == 1

@@ -214,7 +214,7 @@ async def test_titles_and_views_cannot_break_the_page(fetch: Fetch, write_notebo
         views = {text: {"type": "report", "name": text}, "b": {"type": "report", "name": "B"}}
         file = write_notebook(f"{number}.ipynb", hello("x"))
         stored = json.loads(file.read_text())
-        shown_in = {"jupyter_dashboards": {"views": {text: {}, "b": {}}}}
+        shown_in: dict[str, Any] = {"jupyter_dashboards": {"views": {text: {}, "b": {}}}}
         stored["cells"][0]["metadata"] = {"extensions": shown_in}
         stored["metadata"] = {"title": text, "extensions": {"jupyter_dashboards": {"views": views}}}
         file.write_text(json.dumps(stored))
