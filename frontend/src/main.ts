@@ -29,7 +29,8 @@ async function begin(config: DashConfig): Promise<void> {
   const page = new Page(() => void session.runAgain());
   const session = new Session(ctx, page, findCells(ctx));
   page.localTimes();
-  if (config.live) {
+  // Prose alone needs no kernel.
+  if (config.live && config.codeCells.length > 0) {
     addEventListener("pagehide", (event) => {
       // A page kept for the back button keeps its kernel too; the server ends it if nobody returns.
       if (!event.persisted) void session.end();

@@ -32,7 +32,8 @@ export class Page {
   }
 
   status(text: string): void {
-    if (this.#status) this.#status.textContent = text;
+    // Writing it again would have it read out again.
+    if (this.#status && this.#status.textContent !== text) this.#status.textContent = text;
   }
 
   /** `done` of `total` cells have run; null when nothing runs. */

@@ -11,14 +11,22 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    WebSocket,
+    expect,
+    sync_playwright,
+)
 
 from tests.servers import TOKEN, ServerProcess, dashboards_server
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 # A kernel's start and the import of pandas and matplotlib, on a busy machine of two cores.
-expect.set_options(timeout=45_000)
+expect.set_options(timeout=12_000)
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -69,10 +77,18 @@ class Visit:
     page: Page
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    sockets: list[str] = field(default_factory=list)
+    """URLs of the websockets that the page opened."""
     frames: list[str | bytes] = field(default_factory=list)
     """Websocket frames that the page received."""
 
-    def cell(self, index: int) -> Any:
+    @property
+    def statuses(self) -> list[str]:
+        """All that the page has said in its status line, in order."""
+        said: list[str] = self.page.evaluate("window.statuses")
+        return said
+
+    def cell(self, index: int) -> Locator:
         return self.page.locator(f'[data-cell-index="{index}"]')
 
     def wait_until_live(self) -> None:
@@ -80,12 +96,36 @@ class Visit:
         expect(self.page.locator("#dash-cells")).to_have_attribute("aria-busy", "false")
 
 
-class Site:
-    """A server whose folder a test can write to, and visitors who are logged in."""
+def listen(visit: Visit, socket: WebSocket) -> None:
+    visit.sockets.append(socket.url)
+    socket.on("framereceived", lambda frame: visit.frames.append(frame))
 
-    def __init__(self, browser: Browser, server: ServerProcess, folder: Path) -> None:
+
+# Notes down in the page what is over before a test can look.
+NOTES = """
+document.addEventListener("securitypolicyviolation", (event) =>
+  console.error("CSP violation:", event.effectiveDirective, event.blockedURI));
+window.statuses = [];
+new MutationObserver((changes) => {
+  const status = document.getElementById("dash-status");
+  if (status && changes.some(({ target }) => target === status))
+    window.statuses.push(status.textContent);
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+class Site:
+    """A server whose folder a test can write to, and visitors who are logged in.
+
+    `url` is where visitors find it, if that isn't the server itself.
+    """
+
+    def __init__(
+        self, browser: Browser, server: ServerProcess, folder: Path, url: str = ""
+    ) -> None:
         self.server = server
         self.folder = folder
+        self.url = url or server.url
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
@@ -99,14 +139,23 @@ class Site:
         context = self._browser.new_context(
             **{"viewport": {"width": 1280, "height": 900}, **options}
         )
-        context.set_default_timeout(45_000)
+        context.set_default_timeout(12_000)
         self._contexts.append(context)
         # `request` shares its cookies with the pages.
-        assert context.request.get(f"{self.server.url}/dashboards?token={TOKEN}").ok
+        assert context.request.get(f"{self.url}/dashboards?token={TOKEN}").ok
         return context
 
-    def visit(self, path: str, context: BrowserContext | None = None, **options: Any) -> Visit:
-        """Opens a page, with a list of all that it asked for and complained of."""
+    def visit(
+        self,
+        path: str,
+        context: BrowserContext | None = None,
+        before: Callable[[Page], None] = lambda page: None,
+        **options: Any,
+    ) -> Visit:
+        """Opens a page, with a list of all that it asked for and complained of.
+
+        `before` gets the page while it is still blank; `options` are those of a new context.
+        """
         page = (context or self.context(**options)).new_page()
         visit = Visit(page)
         page.on(
@@ -115,11 +164,10 @@ class Site:
         )
         page.on("pageerror", lambda error: visit.console.append(str(error)))
         page.on("request", lambda request: visit.requests.append(request.url))
-        page.on(
-            "websocket",
-            lambda socket: socket.on("framereceived", lambda frame: visit.frames.append(frame)),
-        )
-        page.goto(self.server.url + path)
+        page.on("websocket", lambda socket: listen(visit, socket))
+        page.add_init_script(NOTES)
+        before(page)
+        page.goto(self.url + path)
         return visit
 
     def close(self) -> None:
@@ -144,6 +192,15 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Se
 
 @pytest.fixture
 def site(browser: Browser, shared_server: tuple[ServerProcess, Path]) -> Iterator[Site]:
+    server, folder = shared_server
+    opened = Site(browser, server, folder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def module_site(browser: Browser, shared_server: tuple[ServerProcess, Path]) -> Iterator[Site]:
+    """The same server, for a visit that all tests of a module look at."""
     server, folder = shared_server
     opened = Site(browser, server, folder)
     yield opened
