@@ -2,7 +2,7 @@
 
 `proxy` is this project's, `prompt` the server's own with TCP_NODELAY (stock_sockets.py), `stock` the server's own as
 shipped. Each has a kernel of its own of the same kind; all speak the v1 protocol, with TCP_NODELAY on the client's
-side. They take turns, in a rotating order, so that whatever else the machine does hits all three.
+side. They take turns, in all orders, so that whatever else the machine does hits all three.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
@@ -66,10 +67,10 @@ async def _round(server: Server, notebook: str, count: int, trips: RoundTrips) -
             kernel = await _request(server, "POST", start, body)
             kernels.append(f"{start}/{kernel['id']}")
             sockets[name] = (await _connect(server, f"{channels}/{kernel['id']}/channels"), code)
-        names = list(sockets)
+        # In all orders: a socket that always came after the slow one would meet a machine that has gone idle.
+        orders = list(permutations(sockets))
         for number in range(-_WARM_UP, count):
-            turn = number % len(names)
-            for name in names[turn:] + names[:turn]:
+            for name in orders[number % len(orders)]:
                 took = await _execute(*sockets[name])
                 if number >= 0:
                     trips.of(name).append(took)
