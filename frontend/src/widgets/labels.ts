@@ -6,23 +6,24 @@ const CONTROLS = 'input:not([type="hidden"]), select, textarea, [role="slider"],
 /** Names the view's own controls by the widget's description, tooltip or kind ("Int slider"), where they have none. */
 export function labelControls(view: DOMWidgetView): void {
   const name = nameOf(view);
-  for (const node of within(view.el, CONTROLS)) {
+  for (const node of own(view.el, CONTROLS)) {
     if (!isOurs(node) && hasName(node)) continue;
     setName(node, name);
   }
-  for (const button of within(view.el, "button")) {
+  for (const button of own(view.el, "button")) {
     if (!isOurs(button) && (hasName(button) || button.textContent?.trim())) continue;
     // "fa fa-play": the icon is all there is to say.
     const icon = /\bfa-([a-z-]+)/.exec(button.querySelector("i")?.className ?? "")?.[1];
     if (!button.textContent?.trim()) setName(button, button.title || (icon ? sentence(icon.replaceAll("-", " ")) : name));
   }
-  for (const image of within(view.el, "img:not([alt])")) image.setAttribute("alt", name);
+  for (const image of own(view.el, "img:not([alt])")) image.setAttribute("alt", name);
 }
 
-const within = (el: HTMLElement, selector: string) => [
-  ...(el.matches(selector) ? [el] : []),
-  ...el.querySelectorAll<HTMLElement>(selector),
-];
+/** What is in `el`, but for what belongs to the children of a container: those have names of their own. */
+const own = (el: HTMLElement, selector: string) =>
+  [...(el.matches(selector) ? [el] : []), ...el.querySelectorAll<HTMLElement>(selector)].filter(
+    (node) => node.closest(".jupyter-widgets")?.contains(el) ?? true,
+  );
 
 const isOurs = (node: HTMLElement) => node.dataset["dashLabel"] !== undefined;
 
