@@ -30,6 +30,8 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     description = "Serves the notebooks of a folder as live dashboards: jupyter dashboards [FOLDER]"
     extension_url = "/dashboards"
     load_other_extensions = False
+    # The first word is a folder. Upstream looks it up in the class's trait, which is no dictionary.
+    subcommands = {}
     serverapp_class = DashboardsServerApp
     classes = [
         ServerApp,
@@ -136,8 +138,12 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         # Upstream's would set the default URL of a server that we start, over its command line and configuration.
         return {"ServerApp": dict(self.serverapp_config)}
 
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        self.cache.start()
+
     async def stop_extension(self) -> None:
         await self.kernels.stop()
+        self.cache.stop()
 
 
 def main(argv: list[str] | None = None) -> None:

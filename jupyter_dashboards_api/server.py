@@ -21,6 +21,12 @@ class DashboardsServerApp(ServerApp):
 
     port_default_value = 8866
 
+    def init_configurables(self) -> None:
+        """Makes the managers; none of them brings a route."""
+        super().init_configurables()
+        # A contents manager's own routes, `/files`, would hand out the notebooks with their sources.
+        self.contents_manager.get_extra_handlers = list  # type: ignore[method-assign]
+
     @default("default_url")
     def _default_default_url(self) -> str:
         return "/dashboards"

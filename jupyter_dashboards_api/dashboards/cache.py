@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +24,9 @@ from ..errors import NotFound, Unreadable
 from .contents import ContentsStore, Entry
 from .outputs import Image
 from .rendering import DashboardRenderer, RenderedDashboard
+
+# Rendering is bound by the CPU and by Python's lock; more threads would only take turns.
+_THREADS = 2
 
 # Two saves within one tick of a file system's clock have the same modification time, so a file that has just been
 # changed is read again until this time has passed.
@@ -62,7 +66,17 @@ class DashboardCache(LoggingConfigurable):
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._by_key: OrderedDict[str, RenderedDashboard] = OrderedDict()
         self._bytes = 0
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dashboards-render")
         self._under_way: dict[tuple[str, str], asyncio.Task[CachedDashboard]] = {}
+
+    def start(self) -> None:
+        """Has each thread make its exporter now, so that no viewer waits for that."""
+        for _ in range(_THREADS):
+            self._pool.submit(self._warm)
+
+    def stop(self) -> None:
+        """Lets the threads go; what they are rendering is finished first."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def get(self, entry: Entry, view: str | None = None) -> CachedDashboard:
         """The dashboard of the notebook that `entry` describes, rendered now if it isn't known.
@@ -129,8 +143,8 @@ class DashboardCache(LoggingConfigurable):
         notebook, entry = await self._store.notebook(path)
         modified = entry.last_modified
         try:
-            key, rendered = await asyncio.to_thread(
-                self._render, notebook, path, view or None, modified
+            key, rendered = await asyncio.get_running_loop().run_in_executor(
+                self._pool, self._render, notebook, path, view or None, modified
             )
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             # Valid JSON need not be a valid notebook, and not every contents manager checks.
@@ -141,6 +155,12 @@ class DashboardCache(LoggingConfigurable):
         self._keep(key, rendered)
         self._seen[place] = _Seen(entry.revision, settled, key)
         return CachedDashboard(key, rendered)
+
+    def _warm(self) -> None:
+        try:
+            self._renderer.warm()
+        except Exception:
+            self.log.exception("Dashboards cannot be rendered; see DashboardRenderer.template_name")
 
     def _render(
         self, notebook: NotebookNode, path: str, view: str | None, modified: datetime | None

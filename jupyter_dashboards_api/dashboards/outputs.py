@@ -45,6 +45,17 @@ MAX_EMBEDDED_JSON = 2_000_000
 _DROPPED = ("script", "base", "meta", "title")
 _UNWRAPPED = ("html", "head", "body", "plaintext")
 
+# The parser's time grows with the square of the depth, and it recurses. Unclosed `<p>` and `<li>` count too.
+_MAX_DEPTH = 1000
+# It looks at a tag that is never finished to the end of the text, for each of them.
+_MAX_UNFINISHED = 1000
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][^\s/<>]*)[^<>]*?(?P<empty>/?)>")
+_VOID = frozenset(
+    "area base br col embed hr img input link meta param source track wbr".split()
+    # Their end tags may be left out, and mostly are.
+    + "p li dt dd tr td th thead tbody tfoot option".split()
+)
+
 _DATA_URI = re.compile(r"data:(image/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
@@ -119,6 +130,8 @@ class OutputReader:
         Not a sanitiser. An unclosed or stray tag would otherwise take the rest of the page with it, and scripts
         would not run anyway: they have no nonce. A whole HTML document becomes a part of the page.
         """
+        if html.count("<") - html.count(">") > _MAX_UNFINISHED or _depth(html) > _MAX_DEPTH:
+            return f"<pre>{_escape(html)}</pre>"
         soup = _parsed(html)
         for node in list(soup.descendants):
             if isinstance(node, PreformattedString):
@@ -236,6 +249,18 @@ def _embedded(data: Any) -> str | None:
 
 def _stream(text: str, name: str = "stdout") -> Piece:
     return Piece("stream", mime=name, html=ansi2html(overwritten(text)))
+
+
+def _depth(html: str) -> int:
+    """How deep the elements are nested, at most; unclosed ones count as open to the end."""
+    depth = deepest = 0
+    for match in _TAG.finditer(html):
+        if match["close"]:
+            depth = max(depth - 1, 0)
+        elif not match["empty"] and match["name"].lower() not in _VOID:
+            depth += 1
+            deepest = max(deepest, depth)
+    return deepest
 
 
 def _parsed(html: str) -> BeautifulSoup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 
@@ -31,3 +32,27 @@ def gzip_around(head: bytes, body: bytes, deflated_body: bytes, tail: bytes) -> 
 def _deflate(data: bytes, end: int) -> bytes:
     deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     return deflate.compress(data) + deflate.flush(end)
+
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+def byte_range(header: str, size: int) -> tuple[int, int] | None:
+    """The first byte and the one after the last that a `Range` header asks for, of a body of `size` bytes.
+
+    None where the whole body is the answer: no header, several ranges, or another unit (RFC 9110 §14.2 lets a server
+    ignore them). Raises `ValueError` for a range that lies outside (416).
+    """
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or not (match[1] or match[2]):
+        return None
+    if match[1]:
+        start = int(match[1])
+        end = min(int(match[2]) + 1, size) if match[2] else size
+        if match[2] and int(match[2]) < start:
+            return None
+    else:
+        start, end = max(size - int(match[2]), 0), size
+    if start >= end:
+        raise ValueError(header)
+    return start, end

@@ -5,6 +5,7 @@ API: "List Dashboards", "Show Dashboard", "Clear Cached Dashboards" of the dashb
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import mimetypes
@@ -23,7 +24,7 @@ from ..dashboards.cache import CachedDashboard
 from ..dashboards.contents import clean_path, parent_path
 from ..dashboards.finder import Found
 from ..dashboards.listing import list_folder
-from ..dashboards.pages import gzip_around
+from ..dashboards.pages import byte_range, gzip_around
 from ..errors import InvalidRequest, NotFound
 from .base import DashboardsAPIHandler, DashboardsHandlerMixin, Permission
 from .static import accepted_encodings, frontend
@@ -191,12 +192,28 @@ class DashboardHandler(_PageHandler):
         self.set_header("Content-Type", f"{kind}; charset=UTF-8" if kind[:5] == "text/" else kind)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "private, no-cache")
-        self.set_header("Etag", f'"{hashlib.sha256(data).hexdigest()}"')
+        digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+        self.set_header("Etag", f'"{digest}"')
+        self.set_header("Accept-Ranges", "bytes")
         if self.check_etag_header():
             self.set_status(304)
             self.finish()
-        else:
-            self.finish(data)
+            return
+        if self.request.headers.get("If-Range", f'"{digest}"') == f'"{digest}"':
+            # Players of sound and video ask for parts.
+            try:
+                part = byte_range(self.request.headers.get("Range", ""), len(data))
+            except ValueError:
+                self.set_header("Content-Range", f"bytes */{len(data)}")
+                self.set_status(416)
+                self.finish()
+                return
+            if part is not None:
+                start, end = part
+                self.set_status(206)
+                self.set_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+                data = data[start:end]
+        self.finish(data)
 
     async def _show_dashboard(self, found: Found) -> None:
         assert found.entry is not None

@@ -479,3 +479,15 @@ def test_any_html_is_cleaned_and_clean_html_stays_as_it_is(html: str) -> None:
     cleaned = reader().clean_html(html)
     assert reader().clean_html(cleaned) == cleaned
     assert "<!" not in cleaned
+
+
+def test_html_nested_too_deep_to_be_balanced_is_shown_as_text() -> None:
+    html = "<div>" * 5000 + "deep" + "</div>" * 5000
+    shown = OutputReader().clean_html(html)
+    assert shown.startswith("<pre>&lt;div&gt;")
+    assert "<div" not in shown
+
+
+def test_html_of_unfinished_tags_is_shown_as_text() -> None:
+    # Would take minutes: the parser looks at each of them to the end of the text.
+    assert OutputReader().clean_html("<a" * 200_000).startswith("<pre>&lt;a&lt;a")
