@@ -13,6 +13,26 @@ export class StartError extends Error {
   }
 }
 
+/** A kernel that was asked for before this page's script had loaded (`early.ts`). */
+export interface Early {
+  sessionId: string;
+  kernel: Promise<string>;
+}
+
+declare global {
+  var dashEarly: Early | undefined;
+}
+
+/** The early kernel, once: who starts another one has to ask for it. */
+export function takeEarly(): Early | undefined {
+  const early = globalThis.dashEarly;
+  globalThis.dashEarly = undefined;
+  return early;
+}
+
+export const randomId = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /** Tornado wants its cookie's value back in a header with every write. */
 function headers(): Record<string, string> {
   const xsrf = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1];

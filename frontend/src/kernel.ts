@@ -2,7 +2,7 @@
  * One kernel over its websocket. Messages are handled strictly in the order of their arrival, each listener awaited
  * before the next message: widget models load asynchronously, and an update that overtakes its comm_open is lost.
  */
-import { channelsUrl, kernelExists } from "./api.ts";
+import { channelsUrl, kernelExists, randomId } from "./api.ts";
 import { V1_PROTOCOL, decodeFrame, encodeFrame } from "./frames.ts";
 import type { Channel, DashConfig, Kernel, Message } from "./types.ts";
 
@@ -27,9 +27,6 @@ const OUTPUT_TYPES: ReadonlySet<string> = new Set(["stream", "display_data", "ex
 const LISTENER_PATIENCE = 30_000;
 const FIRST_DELAY = 400;
 const LONGEST_DELAY = 15_000;
-
-export const randomId = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Milliseconds to wait before the nth attempt (from 0): doubling, with jitter so that a crowd doesn't come back at once. */
 export function backoff(attempt: number, random: () => number = Math.random): number {

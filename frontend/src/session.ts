@@ -2,11 +2,12 @@
  * One viewer's sitting: a kernel, the cells run in it one after another, and what to do when either fails. A run is
  * known by a number; whatever awaits for an earlier run than the present one gives up quietly.
  */
-import { StartError, deleteKernel, startKernel } from "./api.ts";
+import { StartError, deleteKernel, randomId, startKernel, takeEarly } from "./api.ts";
 import type { Cell } from "./cells.ts";
-import { type ConnectionState, KernelConnection, LostRequest, randomId } from "./kernel.ts";
+import { type ConnectionState, KernelConnection, LostRequest } from "./kernel.ts";
 import { terminal, updateDisplays } from "./outputs.ts";
 import type { Page } from "./page.ts";
+import { preload } from "./render/index.ts";
 import type { Message, RenderContext } from "./types.ts";
 import type { OutputArea } from "./outputs.ts";
 import type { WidgetManager } from "./widgets/manager.ts";
@@ -25,6 +26,8 @@ export class Session {
   #run = 0;
   #running = false;
   #status = "";
+  /** Requests of the present connection. */
+  #asked = 0;
 
   constructor(
     readonly ctx: RenderContext,
@@ -35,14 +38,16 @@ export class Session {
   /** Starts a kernel and runs all cells; resolves when they have run or it is clear that they can't. */
   async start(): Promise<void> {
     const run = ++this.#run;
-    const sessionId = randomId();
+    const early = takeEarly();
+    const sessionId = early?.sessionId ?? randomId();
     void terminal();
+    preload();
     this.page.dismiss();
     this.page.progress(0);
     this.#say("Starting kernel…");
     let id: string;
     try {
-      id = await startKernel(this.ctx.config, sessionId);
+      id = await (early?.kernel ?? startKernel(this.ctx.config, sessionId));
     } catch (error) {
       if (run === this.#run) this.#refused(error);
       return;
@@ -50,6 +55,7 @@ export class Session {
     if (run !== this.#run) return void deleteKernel(this.ctx.config, id);
     const connection = new KernelConnection(this.ctx.config, id, sessionId, (state) => this.#connected(connection, state));
     this.#connection = connection;
+    this.#asked = 0;
     this.ctx.kernel = connection;
     connection.onIOPub((message) => this.#take(message));
     await this.#runAll(connection);
@@ -98,10 +104,16 @@ export class Session {
     this.#owners.clear();
     this.page.offerRun(true);
     let stopped = false;
+    let ahead: Promise<Message | null> | null = null;
     for (const [done, cell] of this.cells.entries()) {
       this.page.progress(done, total);
       this.#say(`Running cell ${done + 1} of ${total}`);
-      const reply = await this.#runCell(connection, cell).catch(() => null);
+      if (cell.section) cell.section.dataset.state = "running";
+      const answer: Promise<Message | null> = ahead ?? this.#runCell(connection, cell).catch(() => null);
+      const next = this.cells[done + 1];
+      ahead = next && this.#mayAskAhead() ? this.#runCell(connection, next).catch(() => null) : null;
+      const reply = await answer;
+      if (cell.section) delete cell.section.dataset.state;
       if (run !== this.#run) return;
       if (!reply) return this.#broken();
       stopped = reply.content.status === "error" && this.ctx.config.onError === "stop";
@@ -117,10 +129,18 @@ export class Session {
     }
   }
 
+  /**
+   * Whether the next cell may wait at the kernel while this one is drawn, so that the kernel never waits for the page.
+   * Not where a failure must keep it from running; and only as far as the proxy lets a whole run through at once,
+   * since a cell that was refused would come after the one that follows it.
+   */
+  #mayAskAhead(): boolean {
+    return this.ctx.config.onError === "continue" && this.#asked < this.cells.length;
+  }
+
   /** Resolves with the reply; rejects when the kernel is gone. */
-  async #runCell(connection: KernelConnection, { index, area, section }: Cell): Promise<Message> {
+  async #runCell(connection: KernelConnection, { index, area }: Cell): Promise<Message> {
     area.begin();
-    if (section) section.dataset.state = "running";
     try {
       for (let attempt = 1; ; attempt++) {
         const reply = await this.#ask(connection, index, area);
@@ -137,7 +157,6 @@ export class Session {
       area.abandon();
       throw error;
     } finally {
-      if (section) delete section.dataset.state;
       // A question that nobody answered has nobody left to hear the answer.
       area.node.parentElement?.querySelector(":scope > .dash-prompt")?.remove();
     }
@@ -145,6 +164,7 @@ export class Session {
 
   /** Asks once; null when the request got lost with its connection. */
   async #ask(connection: KernelConnection, index: number, area: OutputArea): Promise<Message | null> {
+    this.#asked++;
     try {
       return await connection.execute(String(index), (msgId) => this.#owners.set(msgId, area));
     } catch (error) {

@@ -17,6 +17,7 @@ class Socket {
   readyState = Socket.CONNECTING;
   protocol = V1_PROTOCOL;
   sent: Message[] = [];
+  #answered = 0;
   onopen: (() => void) | null = null;
   onclose: (() => void) | null = null;
   onmessage: ((event: { data: ArrayBuffer }) => void) | null = null;
@@ -51,9 +52,9 @@ class Socket {
     return this.sent.at(-1) as Message;
   }
 
-  /** Answers the last request as a kernel does: outputs on iopub, the reply on the shell, and that it is idle. */
+  /** Answers the oldest open request as a kernel does: outputs on iopub, the reply on the shell, and that it is idle. */
   answer(content: Record<string, unknown> = { status: "ok" }, words = "", idle = true): void {
-    const { msg_id: id, msg_type: type } = this.lastSent.header;
+    const { msg_id: id, msg_type: type } = (this.sent[this.#answered++] as Message).header;
     if (words) this.receive(iopub("stream", { name: "stdout", text: words }, id));
     const reply = iopub(type.replace("request", "reply"), content, id);
     this.receive({ ...reply, channel: "shell" as Channel });
@@ -126,8 +127,7 @@ test("cells run by their index as a string, one after another, and show what com
   const codes: unknown[] = [];
   for (const words of ["n0", "n2", "n5"]) {
     await settled();
-    codes.push(socket.lastSent.content["code"]);
-    assert.equal(socket.sent.length, codes.length);
+    codes.push(socket.sent[codes.length]?.content["code"]);
     assert.equal(statusText(), `Running cell ${codes.length} of 3`);
     assert.equal(document.getElementById("dash-cells")?.getAttribute("aria-busy"), "true");
     socket.answer({ status: "ok" }, words);
@@ -140,8 +140,38 @@ test("cells run by their index as a string, one after another, and show what com
   assert.equal(document.getElementById("dash-cells")?.getAttribute("aria-busy"), "false");
 });
 
-test("the next cell waits for the reply and the idle status both", async () => {
-  void session().start();
+test("one cell, and no more, waits at the kernel while another runs", async () => {
+  const sitting = session();
+  const done = sitting.start();
+  await settled();
+  Socket.last.open();
+  for (const sent of [2, 3, 3]) {
+    await settled();
+    assert.equal(Socket.last.sent.length, sent);
+    assert.ok(document.querySelectorAll("[data-state=running]").length <= 1);
+    Socket.last.answer({ status: "ok" }, "x");
+  }
+  await done;
+  // The proxy promises room for one whole run at once, so later runs ask for one cell at a time.
+  void sitting.runAgain();
+  await settled();
+  assert.equal(Socket.last.sent.length, 4);
+});
+
+test("a kernel that was asked for before the script had loaded is taken over, once", async () => {
+  globalThis.dashEarly = { sessionId: "early", kernel: Promise.resolve("k-early") };
+  const sitting = session({ codeCells: [0] });
+  void sitting.start();
+  await settled();
+  assert.match(Socket.last.url, /k-early\/channels\?session_id=early$/);
+  assert.equal(calls.length, 0);
+  void sitting.restart();
+  await settled();
+  assert.equal(calls.filter(({ method }) => method === "POST").length, 1);
+});
+
+test("where a failure stops the page, the next cell waits for the reply and the idle status both", async () => {
+  void session({ onError: "stop" }).start();
   await settled();
   Socket.last.open();
   await settled();

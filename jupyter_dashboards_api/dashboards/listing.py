@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -26,7 +27,10 @@ class Listed:
 async def list_folder(
     store: ContentsStore, finder: DashboardFinder, path: str, query: str = ""
 ) -> list[Listed]:
-    """The rows of a folder: folders, then dashboards, then files, each by name; `query` filters by a part of the name."""
+    """The rows of a folder: folders, then dashboards, then files, each by name.
+
+    Only those with every word of `query` in their name, as in the page's own search (`frontend/src/listing.ts`).
+    """
     entries = [entry for entry in await store.folder(path) if not is_staging(entry.name)]
     notebooks = {entry.name.removesuffix(".ipynb") for entry in entries if entry.kind == "notebook"}
     # A notebook's page hides a folder of the same name.
@@ -44,12 +48,18 @@ async def list_folder(
         for entry in entries
         if entry.kind == "file" and finder.is_resource(entry.path)
     ]
-    wanted = query.strip().casefold()
+    words = _folded(query).split()
     order = {"folder": 0, "dashboard": 1, "file": 2}
     return sorted(
-        (row for row in rows if wanted in row.name.casefold()),
+        (row for row in rows if all(word in _folded(row.name) for word in words)),
         key=lambda row: (order[row.kind], natural_key(row.name)),
     )
+
+
+def _folded(text: str) -> str:
+    """Without case and accents: `cafe` finds `Café`."""
+    letters = unicodedata.normalize("NFD", text)
+    return "".join(c for c in letters if not unicodedata.category(c).startswith("M")).casefold()
 
 
 def _row(folder: str, entry: Entry) -> Listed:

@@ -42,6 +42,13 @@ _PAGES = ("dashboards", "dashboards-plain")
 class KernelsHandler(DashboardsAPIHandler):
     """Starts kernels."""
 
+    _left = False
+
+    def on_connection_close(self) -> None:
+        """The client has gone without the answer: a page that was left or loaded again while its kernel started."""
+        super().on_connection_close()
+        self._left = True
+
     @authenticated
     async def post(self) -> None:
         """Start the kernel of a notebook.
@@ -63,6 +70,9 @@ class KernelsHandler(DashboardsAPIHandler):
         )
         kernels = self.dashboards.kernels
         binding = await kernels.start(request)
+        if self._left:
+            kernels.end(binding, "The page is gone.")
+            return
         model = await kernels.model(binding)
         self.set_status(201)
         self.set_header("Location", url_path_join(self.base_url, "_api/kernels", binding.kernel_id))

@@ -279,6 +279,7 @@ class DashboardHandler(_PageHandler):
             # JSON in a script element: nothing in it may end the element.
             config=json.dumps(config).replace("<", "\\u003c"),
             preload=script.get("preload", []),
+            early=frontend.early if rendered.code_cells else "",
             script=script.get("js"),
             body_mark=_BODY_MARK,
         )

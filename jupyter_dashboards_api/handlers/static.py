@@ -104,6 +104,13 @@ class Frontend:
         file = self._folder / "manifest.json"
         return json.loads(file.read_text()) if file.is_file() else {}
 
+    @cached_property
+    def early(self) -> str:
+        """The script that a live page's head holds: it asks for the kernel before anything else has loaded."""
+        name = self.manifest.get("inline", {}).get("early")
+        # A script element ends at the first `</script`, wherever it stands.
+        return (self._folder / name).read_text().replace("</", "<\\/").strip() if name else ""
+
     async def read(self, name: str) -> bytes:
         if name not in self._kept:
             self._kept[name] = await asyncio.to_thread((self._folder / name).read_bytes)

@@ -55,6 +55,15 @@ class FrameError(ValueError):
     """The frame is not a kernel message of the expected form, or is out of bounds."""
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    raise FrameError(f"{name} is not JSON")
+
+
+# Made once: `json.loads` and `json.dumps` would make them anew for every message.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 @dataclass(slots=True)
 class Message:
     """One kernel message, parsed: the four JSON objects, its channel and its buffers."""
@@ -185,7 +194,7 @@ def parse(data: Buffer | str) -> JSONObject:
     """Parse a JSON object; `FrameError` when it is none."""
     try:
         text = data if isinstance(data, str) else str(data, "utf-8")
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         raise FrameError("not JSON") from None
     if not isinstance(value, dict):
@@ -206,9 +215,7 @@ def parse_bounded(data: Buffer | str) -> JSONObject:
 def pack(value: JSONObject) -> bytes:
     """Write JSON as UTF-8; `FrameError` when it cannot be written."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-            "utf-8"
-        )
+        return _ENCODER.encode(value).encode("utf-8")
     except (ValueError, TypeError, RecursionError):
         raise FrameError("not representable") from None
 
@@ -240,7 +247,3 @@ def _check_offsets(offsets: Sequence[int], start: int, size: int) -> None:
         previous = offset
     if previous > size:
         raise FrameError("bad offsets")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise FrameError(f"{name} is not JSON")

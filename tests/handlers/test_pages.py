@@ -380,3 +380,13 @@ async def test_with_a_root_nothing_else_is_shown(fetch: Fetch, write_notebook: W
     assert (await fetch(str(image["src"]).removeprefix(BASE))).code == 200
     for path in ("secret", "published%20here/a", "..%2fsecret", "../secret.ipynb"):
         assert (await fetch(f"/dashboards/{path}")).code == 404
+
+
+async def test_a_live_page_asks_for_its_kernel_before_its_style_sheet(
+    fetch: Fetch, write_notebook: Write
+) -> None:
+    write_notebook("live.ipynb", new_code_cell("1"))
+    write_notebook("prose.ipynb", new_markdown_cell("# Only words"))
+    head = (await fetch("/dashboards/live")).body.decode().partition("</head>")[0]
+    assert 0 < head.index("dashEarly") < head.index('rel="stylesheet"')
+    assert "dashEarly" not in (await fetch("/dashboards/prose")).body.decode()

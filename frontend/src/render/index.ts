@@ -85,6 +85,14 @@ export async function renderMime(
   return placeholder;
 }
 
+/** Brings the renderers that the stored outputs will need again, while the kernel starts. */
+export function preload(): void {
+  const shown = document.querySelectorAll<HTMLElement>(".dash-output[data-mime]");
+  for (const mime of new Set(["text/plain", ...Array.from(shown, (output) => output.dataset.mime ?? "")])) {
+    void rowOf(mime)?.[1]().catch(() => {});
+  }
+}
+
 /** Typesets what the server left (maths) and draws its `script.dash-mime` bundles, inside `root`. */
 export async function hydrateSnapshot(root: HTMLElement, ctx: RenderContext): Promise<void> {
   return (await import("./snapshot.ts")).hydrate(root, ctx);
