@@ -13,6 +13,11 @@ export class StartError extends Error {
   }
 }
 
+/** What went wrong at the start, whichever script saw it: the early one has a class of its own of this name. */
+export function asStartError(error: unknown): StartError {
+  return error instanceof Error && "retryAfter" in error ? (error as StartError) : new StartError(0, String(error), null);
+}
+
 /** A kernel that was asked for before this page's script had loaded (`early.ts`). */
 export interface Early {
   sessionId: string;

@@ -2,7 +2,7 @@
  * One viewer's sitting: a kernel, the cells run in it one after another, and what to do when either fails. A run is
  * known by a number; whatever awaits for an earlier run than the present one gives up quietly.
  */
-import { StartError, deleteKernel, randomId, startKernel, takeEarly } from "./api.ts";
+import { asStartError, deleteKernel, randomId, startKernel, takeEarly } from "./api.ts";
 import type { Cell } from "./cells.ts";
 import { type ConnectionState, KernelConnection, LostRequest } from "./kernel.ts";
 import { terminal, updateDisplays } from "./outputs.ts";
@@ -237,7 +237,7 @@ export class Session {
   #refused(error: unknown): void {
     this.#idle();
     this.#say(STORED);
-    const { status, message, retryAfter } = error instanceof StartError ? error : new StartError(0, String(error), null);
+    const { status, message, retryAfter } = asStartError(error);
     const again = { label: "Try now", run: () => void this.start() };
     if (retryAfter === null) return this.page.alert(`${message} ${STORED}.`, [{ ...again, label: "Try again" }]);
     const text = status === 503 ? "All kernels are in use; showing stored results." : `${message} ${STORED}.`;
