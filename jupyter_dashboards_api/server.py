@@ -26,6 +26,14 @@ class DashboardsServerApp(ServerApp):
         super().init_configurables()
         # A contents manager's own routes, `/files`, would hand out the notebooks with their sources.
         self.contents_manager.get_extra_handlers = list  # type: ignore[method-assign]
+        provider = self.identity_provider
+        names = [cls.__name__ for cls in type(provider).__mro__]
+        if provider.has_trait("allow_password_change") and not any(
+            "allow_password_change" in self.config[name] for name in names if name in self.config
+        ):
+            # Whoever got the token to see dashboards could set a password with it, which is written into the
+            # configuration that every Jupyter server of this account reads, those with a terminal too.
+            provider.set_trait("allow_password_change", False)
 
     @default("default_url")
     def _default_default_url(self) -> str:

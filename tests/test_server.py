@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +120,32 @@ def test_the_standalone_server_asks_for_a_login(standalone: ServerProcess) -> No
         assert answer.location.startswith("/login?next=")
     assert get(standalone, "/_api/kernels/x", token=None).status == 401
     assert get(standalone, "/login", token=None).status == 200
+
+
+def log_in(server: ServerProcess, **fields: str) -> str:
+    """Logs in by the form with the token; returns the form as it was."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(f"{server.url}/login", timeout=20) as response:
+        form: str = response.read().decode()
+    found = re.search(r'name="_xsrf" value="([^"]+)"', form)
+    assert found
+    sent = urllib.parse.urlencode({"_xsrf": found[1], "password": TOKEN, **fields})
+    with opener.open(f"{server.url}/login", sent.encode(), timeout=20) as response:
+        assert response.status == 200
+    return form
+
+
+def test_who_has_the_standalone_server_s_token_cannot_set_a_password_for_all_servers(
+    folder: Path, tmp_path: Path
+) -> None:
+    written = tmp_path / "config" / "jupyter_server_config.json"
+    with dashboards_server(folder, tmp_path) as server:
+        assert "new_password" not in log_in(server, new_password="mine from now on")
+        assert not written.exists()
+    allowed = "--PasswordIdentityProvider.allow_password_change=True"
+    with dashboards_server(folder, tmp_path, allowed) as server:
+        log_in(server, new_password="as the operator wants it")
+        assert written.exists()
 
 
 def test_the_server_s_log_has_no_warning_of_unprotected_routes(standalone: ServerProcess) -> None:

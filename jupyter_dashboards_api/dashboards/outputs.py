@@ -49,7 +49,8 @@ _UNWRAPPED = ("html", "head", "body", "plaintext")
 _MAX_DEPTH = 1000
 # It looks at a tag that is never finished to the end of the text, for each of them.
 _MAX_UNFINISHED = 1000
-_TAG = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][^\s/<>]*)[^<>]*?(?P<empty>/?)>")
+# The name is taken whole: giving its letters back one by one would take the square of its length.
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][^\s/<>]*+)[^<>]*?(?P<empty>/?)>")
 _VOID = frozenset(
     "area base br col embed hr img input link meta param source track wbr".split()
     # Their end tags may be left out, and mostly are.

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import re
+import time
 import uuid
 from collections.abc import Awaitable
 from typing import Any
@@ -200,8 +201,8 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
         self.session_id = check_session_id(
             self.get_query_argument("session_id", "") or uuid.uuid4().hex
         )
-        self._binding = binding
         kernels.attach(binding, self)
+        self._binding = binding
         kernel = self.kernel_manager.get_kernel(self.kernel_id)
         connection = self.kernel_websocket_connection_class(
             parent=kernel, websocket_handler=self, config=self.config
@@ -221,7 +222,9 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
             self.close(1001, "The kernel is gone.")
             return
         binding.joined = True
-        self._filter = MessageFilter(binding, v1=self.selected_subprotocol == V1_SUBPROTOCOL)
+        self._filter = MessageFilter(
+            binding, v1=self.selected_subprotocol == V1_SUBPROTOCOL, sender=self.session_id
+        )
         async with poking(self.kernel_manager, kernel_id):
             await super().open(kernel_id)  # type: ignore[no-untyped-call]
         if kernel_id not in self.kernel_manager:
@@ -229,8 +232,9 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
 
     def on_message(self, ws_message: str | bytes) -> Awaitable[None] | None:
         """Pass on what the policy makes of a client's frame."""
-        if self._filter is None or self.connection is None:
+        if self._filter is None or self.connection is None or self._binding is None:
             return None
+        started = time.thread_time()
         try:
             incoming = self._filter.incoming(ws_message)
             for answer in incoming.to_client:
@@ -244,8 +248,11 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
             self._unreadable += 1
             if self._unreadable > self.dashboards.kernels.max_unreadable_frames:
                 self.close(1008, "Too many unreadable messages.")
-        # Whoever sends what has to be refused is read more slowly.
-        return None if incoming.accepted else asyncio.sleep(REFUSAL_PAUSE)
+        # Whoever sends what has to be refused, or what takes long, is read more slowly.
+        pause = self._binding.rest(time.thread_time() - started, time.monotonic())
+        if not incoming.accepted:
+            pause = max(pause, REFUSAL_PAUSE)
+        return asyncio.sleep(pause) if pause > 0 else None
 
     def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
         """Send what the policy makes of a kernel's frame.

@@ -32,8 +32,11 @@ from .static import accepted_encodings, frontend
 # Stands in the template where the body goes.
 _BODY_MARK = "\x00body\x00"
 
-# Types that a browser may run scripts from when it opens them as a page.
-_ACTIVE_TYPES = re.compile(r"text/html|image/svg\+xml|application/(xhtml\+)?xml|text/xml")
+# Types that a browser may run scripts from when it opens them as a page: HTML, all that is XML, and what we don't know.
+_ACTIVE_TYPES = re.compile(
+    r"text/(?!(plain|css|csv|tab-separated-values|markdown|javascript|vtt)$).*"
+    r"|.*[/+]xml|multipart/.*|message/.*"
+)
 
 
 class _PageHandler(DashboardsHandlerMixin, JupyterHandler):
@@ -181,12 +184,16 @@ class DashboardHandler(_PageHandler):
         )
 
     async def _send_resource(self, found: Found) -> None:
+        if "Service-Worker" in self.request.headers:
+            # It would answer for all dashboards in its folder, in this browser, long after its own is gone.
+            raise NotFound("A file beside a dashboard cannot be a service worker.")
         data, entry = await self.dashboards.store.file(found.path)
-        kind, encoding = mimetypes.guess_type(found.path)
+        # With the slash, no name is taken for a URL: of `data:…,x.png` it would choose the type itself.
+        kind, encoding = mimetypes.guess_type(f"/{found.path}")
         if encoding:
             # The file is sent as it is, not unpacked.
             kind = {"gzip": "application/gzip"}.get(encoding)
-        kind = kind or entry.mimetype or "application/octet-stream"
+        kind = (kind or entry.mimetype or "application/octet-stream").lower()
         self.sandboxed = bool(_ACTIVE_TYPES.fullmatch(kind))
         self.set_header("Content-Security-Policy", self.content_security_policy)
         self.set_header("Content-Type", f"{kind}; charset=UTF-8" if kind[:5] == "text/" else kind)

@@ -12,6 +12,12 @@ from .throttle import TokenBucket
 MAX_COMMS = 10_000
 """Most comm ids that are remembered; a notebook of so many widgets would not be usable anyway."""
 
+_UNNOTICED = 0.002
+"""Seconds: an ordinary message takes a hundredth of it."""
+
+_REST = 20
+_LONGEST_REST = 5.0
+
 
 class Socket(Protocol):
     """A viewer's websocket, as far as its binding needs it."""
@@ -29,10 +35,11 @@ class Socket(Protocol):
 class Binding:
     """A kernel, the notebook whose cells it may run, and the viewer whom it belongs to.
 
-    `waiting` holds the sizes in bytes of the messages that the kernel has not answered yet, by message
-    id in the order they were sent; `executing` the ids of those that run a cell; `comms` the ids of
-    the open comms, whoever opened them. `preamble` is code that the server runs before the first cell,
-    under the message id `preamble_id`; viewers see none of that run's messages.
+    `waiting` holds the messages that the kernel has not answered yet, by message id in the order they
+    were sent: size in bytes and sender (the session of their socket); `executing` the ids of those that
+    run a cell; `comms` the ids of the open comms, whoever opened them. `preamble` is code that the server runs before the first cell,
+    under the message id `preamble_id`; viewers see none of that run's messages. Before `rests_until` (seconds
+    of the monotonic clock) no further frame of the viewer is read.
     """
 
     kernel_id: str
@@ -50,11 +57,12 @@ class Binding:
     joined: bool = False
     last_session_id: str = ""
     executing: set[str] = field(default_factory=set)
-    waiting: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, tuple[int, str]] = field(default_factory=dict)
     waiting_bytes: int = 0
     comms: set[str] = field(default_factory=set)
     sockets: set[Socket] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
+    rests_until: float = 0.0
 
     def comm_opened(self, comm_id: str) -> None:
         """Remember an open comm."""
@@ -65,23 +73,37 @@ class Binding:
         """Forget a closed comm."""
         self.comms.discard(comm_id)
 
-    def sent(self, msg_id: str, size: int) -> None:
-        """Remember a message that goes to the kernel."""
-        self.waiting_bytes += size - self.waiting.pop(msg_id, 0)
-        self.waiting[msg_id] = size
+    def sent(self, msg_id: str, size: int, sender: str) -> None:
+        """Remember a message that goes to the kernel; none of its id is waiting."""
+        self.waiting_bytes += size
+        self.waiting[msg_id] = (size, sender)
 
     def settled(self, msg_id: str) -> None:
         """Forget a message that the kernel is done with, and those before it.
 
-        A kernel takes its shell messages in order, and not every kernel answers all of them.
+        A kernel takes the shell messages of one sender in order, and not every kernel answers all of
+        them. Those of several senders overtake each other.
         """
         if msg_id not in self.waiting:
             return
-        for earlier in list(self.waiting):
-            self.waiting_bytes -= self.waiting.pop(earlier)
-            self.executing.discard(earlier)
+        _, sender = self.waiting[msg_id]
+        for earlier, (size, its_sender) in list(self.waiting.items()):
+            if its_sender == sender:
+                del self.waiting[earlier]
+                self.waiting_bytes -= size
+                self.executing.discard(earlier)
             if earlier == msg_id:
                 return
+
+    def rest(self, busy: float, now: float) -> float:
+        """Seconds until the next frame may be read after one took `busy` seconds of this server's time.
+
+        So all sockets of a binding together leave the server to others most of the time, whatever they send.
+        """
+        if busy < _UNNOTICED:
+            return max(self.rests_until - now, 0.0)
+        self.rests_until = max(self.rests_until, now) + _REST * busy
+        return min(self.rests_until - now, _LONGEST_REST)
 
     def forget_waiting(self) -> None:
         """Nothing that was sent so far will be answered to anybody."""

@@ -99,6 +99,13 @@ class KernelBindings(LoggingConfigurable):
         help="""Most bytes of output that are kept for a page that has lost its connection; later output is dropped.""",
     ).tag(config=True)
 
+    max_sockets = Integer(
+        4,
+        min=1,
+        help="""Most websockets of one kernel at once; 503 beyond it. A page has one. Each takes a dozen of the file
+        descriptors that the server may have.""",
+    ).tag(config=True)
+
     execute_rate = Float(
         10.0,
         min=0.0,
@@ -243,6 +250,8 @@ class KernelBindings(LoggingConfigurable):
     def attach(self, binding: Binding, socket: Socket) -> None:
         """A websocket joins. One of the same session that is still open is let go first.
 
+        Raises `Unavailable` when the kernel has too many.
+
         Upstream would leave that to the old socket's close; two sockets of one session that overlap
         have the same ZMQ identity, and lose replies.
         """
@@ -250,6 +259,8 @@ class KernelBindings(LoggingConfigurable):
             if other.session_id == socket.session_id:
                 other.release()
                 other.close(1000, "Replaced by a new connection of this session.")
+        if len(binding.sockets) >= self.max_sockets:
+            raise Unavailable("This kernel has too many connections.", self.retry_after)
         if not binding.sockets and binding.last_session_id != socket.session_id:
             # What another session had running is not replayed to this one.
             binding.forget_waiting()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import frames, policy
-from .binding import Binding
+from .binding import MAX_COMMS, Binding
 from .frames import Frame, FrameError, JSONObject, Message
 from .policy import Refused
 
@@ -56,11 +56,14 @@ def _now() -> str:
 
 
 class MessageFilter:
-    """Applies the policy to one websocket of a binding; `v1` tells its subprotocol."""
+    """Applies the policy to one websocket of a binding; `v1` tells its subprotocol, `sender` its session."""
 
-    def __init__(self, binding: Binding, *, v1: bool, now: Callable[[], str] = _now) -> None:
+    def __init__(
+        self, binding: Binding, *, v1: bool, sender: str = "", now: Callable[[], str] = _now
+    ) -> None:
         self._binding = binding
         self._v1 = v1
+        self._sender = sender
         self._now = now
 
     def incoming(self, frame: Frame) -> Incoming:
@@ -96,9 +99,11 @@ class MessageFilter:
         now = self._now()
         built = policy.to_kernel(message, binding.rules, binding.comms, now)
         frame = frames.encode(built, v1=self._v1)
+        # An index may stand for a long source.
+        size = max(size, len(frame))
         self._check_limits(built, size)
         msg_id = built.header["msg_id"]
-        binding.sent(msg_id, size)
+        binding.sent(msg_id, size, self._sender)
         match built.msg_type:
             case "comm_open":
                 binding.comm_opened(built.content["comm_id"])
@@ -114,6 +119,11 @@ class MessageFilter:
     def _check_limits(self, built: Message, size: int) -> None:
         """Raise `Refused` for a message, allowed in itself, of which there are too many."""
         binding = self._binding
+        if built.header["msg_id"] in binding.waiting:
+            # It would be counted once, however many there are.
+            raise Refused("A message of this id waits for the kernel already.")
+        if built.msg_type == "comm_open" and len(binding.comms) >= MAX_COMMS:
+            raise Refused("Too many comms are open.")
         if binding.waiting_bytes + size > binding.max_waiting_bytes:
             raise Refused("Too much is waiting for the kernel: try again soon.", "RateLimited")
         if built.msg_type == "execute_request":

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -486,6 +487,13 @@ def test_html_nested_too_deep_to_be_balanced_is_shown_as_text() -> None:
     shown = OutputReader().clean_html(html)
     assert shown.startswith("<pre>&lt;div&gt;")
     assert "<div" not in shown
+
+
+def test_a_tag_name_without_end_is_looked_at_once() -> None:
+    # A minute if its letters were tried one by one.
+    start = time.process_time()
+    reader().clean_html("<" + "a" * 60_000)
+    assert time.process_time() - start < 5
 
 
 def test_html_of_unfinished_tags_is_shown_as_text() -> None:

@@ -109,6 +109,31 @@ async def test_a_resource_that_could_run_scripts_is_kept_apart_from_the_server(
         assert directives["sandbox"] == ["allow-scripts"]
 
 
+@pytest.mark.parametrize(
+    "extension_config",
+    [{"DashboardFinder": {"resource_extensions": ["png", "rdf", "xsl", "xhtml", "pdf"]}}],
+)
+async def test_a_name_does_not_choose_its_type_and_every_kind_of_xml_is_kept_apart(
+    fetch: Fetch, jp_root_dir: Path
+) -> None:
+    # Python takes the first for a data URL with a type of its own.
+    names = ("data:TEXT/HTML,x.png", "a.rdf", "a.xsl", "a.xhtml", "a.pdf")
+    (jp_root_dir / "data:TEXT").mkdir()
+    for name in names:
+        (jp_root_dir / name).write_text("<script>")
+    png, *xml, pdf = [await fetch(f"/dashboards/{quote(name)}") for name in names]
+    assert png.headers["Content-Type"] == "image/png"
+    assert all("sandbox" in policy(response) for response in xml)
+    # A browser's viewer of PDF files doesn't work in a sandbox, and lets none of their scripts at the server.
+    assert "sandbox" not in policy(pdf)
+
+
+async def test_a_resource_does_not_become_a_service_worker(fetch: Fetch, jp_root_dir: Path) -> None:
+    (jp_root_dir / "a.js").write_text("")
+    assert (await fetch("/dashboards/a.js")).code == 200
+    assert (await fetch("/dashboards/a.js", headers={"Service-Worker": "script"})).code == 404
+
+
 @pytest.mark.parametrize("kind", ["dashboards", "dashboards-plain"])
 async def test_no_path_leads_out_of_the_folder(fetch: Fetch, jp_root_dir: Path, kind: str) -> None:
     (jp_root_dir.parent / "outside.txt").write_text("s3cret outside")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from nbformat.v4 import new_markdown_cell, new_raw_cell
+from tornado.httpclient import HTTPClientError
 
 from jupyter_dashboards_api.kernels import frames
 from jupyter_dashboards_api.kernels.frames import Message
@@ -382,3 +383,18 @@ async def test_altair_needs_no_outside_host(start: Any, connect: Any) -> None:
     assert any(
         name.startswith("application/vnd.vegalite.") and name.endswith("+json") for name in data
     )
+
+
+@pytest.mark.parametrize("extension_config", [{"KernelBindings": {"max_sockets": 2}}])
+async def test_a_kernel_has_few_sockets_and_another_of_the_same_session_takes_its_place(
+    start: Any, connect: Any
+) -> None:
+    model = await start("print(1)")
+    first = await connect(model, session_id="a")
+    await connect(model, session_id="b")
+    with pytest.raises(HTTPClientError) as refused:
+        await connect(model, session_id="c")
+    assert refused.value.code == 503
+    again = await connect(model, session_id="a")
+    await first.gone()
+    assert await again.run("0") == "1\n"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.kernels import frames, policy
-from jupyter_dashboards_api.kernels.binding import Binding
+from jupyter_dashboards_api.kernels.binding import MAX_COMMS, Binding
 from jupyter_dashboards_api.kernels.connection import MessageFilter
 from jupyter_dashboards_api.kernels.frames import Message
 from jupyter_dashboards_api.kernels.policy import Rules
@@ -132,9 +132,9 @@ def test_the_kernels_comms_are_learned_and_forgotten(v1: bool) -> None:
     assert not conversation.send(update)[0]
     info = {"comms": {"c2": {"target_name": "jupyter.widget"}}, "status": "ok"}
     conversation.show(kernel("comm_info_reply", info, "shell"))
-    assert conversation.send(client("comm_msg", {"comm_id": "c2", "data": {}}))[0]
+    assert conversation.send(client("comm_msg", {"comm_id": "c2", "data": {}}, "m2"))[0]
     conversation.show(kernel("status", {"execution_state": "restarting"}, parent={}))
-    assert not conversation.send(client("comm_msg", {"comm_id": "c2", "data": {}}))[0]
+    assert not conversation.send(client("comm_msg", {"comm_id": "c2", "data": {}}, "m3"))[0]
 
 
 @subprotocols
@@ -143,8 +143,8 @@ def test_a_comm_that_the_client_opened_may_be_used(v1: bool) -> None:
     content = {"comm_id": "c", "target_name": policy.CONTROL_TARGET, "data": {}}
     assert conversation.send(client("comm_open", content))[0]
     data = {"method": "request_states"}
-    assert conversation.send(client("comm_msg", {"comm_id": "c", "data": data}))[0]
-    assert not conversation.send(client("comm_open", content))[0]
+    assert conversation.send(client("comm_msg", {"comm_id": "c", "data": data}, "m2"))[0]
+    assert not conversation.send(client("comm_open", content, "m3"))[0]
 
 
 @subprotocols
@@ -195,12 +195,12 @@ def test_widget_messages_have_a_limit_of_their_own_that_counts_size(v1: bool) ->
     binding = make_binding(comms=10)
     binding.comm_opened("c")
     conversation = Conversation(binding, v1)
-    large = client("comm_msg", {"comm_id": "c", "data": {"x": "a" * 100_000}})
-    assert conversation.send(large)[0]
-    refused = conversation.send(large)[1]
+    content = {"comm_id": "c", "data": {"x": "a" * 100_000}}
+    assert conversation.send(client("comm_msg", content, "m1"))[0]
+    refused = conversation.send(client("comm_msg", content, "m2"))[1]
     assert [answer.msg_type for answer in refused] == ["error", "status"]
     assert refused[0].content["ename"] == "RateLimited"
-    assert conversation.send(client("execute_request", {"code": "0"}))[0]
+    assert conversation.send(client("execute_request", {"code": "0"}, "m3"))[0]
 
 
 @subprotocols
@@ -289,6 +289,56 @@ def test_the_cost_of_a_large_output_does_not_grow_with_its_size() -> None:
         assert message_filter.outgoing(frame) is frame
         times.append(time.perf_counter() - start)
     assert min(times) < 0.0002
+
+
+@subprotocols
+def test_a_message_id_counts_once_and_so_may_wait_only_once(v1: bool) -> None:
+    binding = make_binding()
+    conversation = Conversation(binding, v1)
+    for content in ({"code": "0"}, {"code": "0"}):
+        to_kernel, to_client = conversation.send(client("execute_request", content, "same"))
+    assert not to_kernel
+    assert to_client[0].content["ename"] == "Refused"
+    assert binding.executing == {"same"}
+    conversation.show(
+        kernel("status", {"execution_state": "idle"}, parent={"msg_id": "same", "msg_type": "x"})
+    )
+    assert binding.waiting_bytes == 0
+    assert conversation.send(client("execute_request", {"code": "0"}, "same"))[0]
+
+
+def test_what_one_socket_has_waiting_is_not_forgotten_for_another_sockets_answer() -> None:
+    binding = make_binding()
+    filters = [MessageFilter(binding, v1=True, sender=name) for name in ("a", "b")]
+    for sender, msg_id in ((0, "a1"), (1, "b1"), (0, "a2")):
+        request = client("execute_request", {"code": "0"}, msg_id)
+        assert filters[sender].incoming(frames.encode(request, v1=True)).accepted
+    for answered, left in (("b1", {"a1", "a2"}), ("a2", set())):
+        idle = kernel("status", {"execution_state": "idle"}, parent={"msg_id": answered})
+        # Both sockets hear of it.
+        for message_filter in filters:
+            message_filter.outgoing(frames.encode(idle, v1=True))
+        assert set(binding.waiting) == binding.executing == left
+    assert binding.waiting_bytes == 0
+
+
+def test_a_client_cannot_open_comms_without_end() -> None:
+    binding = make_binding()
+    binding.comms.update(str(number) for number in range(MAX_COMMS))
+    content = {"comm_id": "mine", "target_name": policy.CONTROL_TARGET, "data": {}}
+    to_kernel, to_client = Conversation(binding, True).send(client("comm_open", content))
+    assert not to_kernel
+    assert to_client[0].content["ename"] == "Refused"
+
+
+def test_whoever_keeps_the_server_busy_is_read_more_slowly_by_all_sockets() -> None:
+    binding = make_binding()
+    assert binding.rest(0.0001, now=100) == 0
+    assert binding.rest(0.05, now=100) == pytest.approx(1)
+    assert binding.rest(0.05, now=100) == pytest.approx(2)
+    assert binding.rest(0.0001, now=101) == pytest.approx(1)
+    assert binding.rest(1, now=101) == pytest.approx(5)
+    assert binding.rest(0.0001, now=200) == 0
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200), st.booleans())
