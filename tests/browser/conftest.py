@@ -92,7 +92,8 @@ class Visit:
         return self.page.locator(f'[data-cell-index="{index}"]')
 
     def wait_until_live(self) -> None:
-        expect(self.page.locator("body[data-ready]")).to_be_attached()
+        # A first import of matplotlib lists all fonts of the machine.
+        expect(self.page.locator("body[data-ready]")).to_be_attached(timeout=90_000)
         expect(self.page.locator("#dash-cells")).to_have_attribute("aria-busy", "false")
 
 

@@ -263,7 +263,7 @@ def test_ipympl_draws_on_a_canvas_with_its_toolbar(custom: Board) -> None:
              .getImageData(0, 0, canvas.width, canvas.height).data.buffer).some(Boolean)""",
         arg=canvas.element_handle(),
     )
-    canvas.hover()
+    canvas.hover(force=True)
     expect(custom["ipympl"].locator(".jupyter-matplotlib-toolbar button").first).to_be_visible()
 
 
