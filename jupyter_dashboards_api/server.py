@@ -6,7 +6,9 @@ configuration files (jupyter_server 2.21).
 
 from __future__ import annotations
 
+from jupyter_server.auth.identity import User
 from jupyter_server.serverapp import ServerApp
+from tornado.web import RequestHandler
 from traitlets import default
 
 
@@ -16,8 +18,9 @@ class DashboardsServerApp(ServerApp):
     # The name stays `jupyter-server`: it decides the configuration file, and `jupyter server password` writes there.
     description = "Serves the notebooks of a folder as live dashboards."
 
-    # The managers of contents and kernels exist all the same; only their routes are not there.
-    default_services = ("auth", "security", "events")  # type: ignore[assignment]
+    # The managers of contents and kernels exist all the same; only their routes are not there. Nor are those of events,
+    # which would tell whoever listens what everybody opens.
+    default_services = ("auth", "security")  # type: ignore[assignment]
 
     port_default_value = 8866
 
@@ -26,14 +29,29 @@ class DashboardsServerApp(ServerApp):
         super().init_configurables()
         # A contents manager's own routes, `/files`, would hand out the notebooks with their sources.
         self.contents_manager.get_extra_handlers = list  # type: ignore[method-assign]
+        self._guard_login()
+
+    def _guard_login(self) -> None:
+        """Sees to it that a token with which one may look at dashboards is worth no more than that."""
         provider = self.identity_provider
         names = [cls.__name__ for cls in type(provider).__mro__]
         if provider.has_trait("allow_password_change") and not any(
             "allow_password_change" in self.config[name] for name in names if name in self.config
         ):
-            # Whoever got the token to see dashboards could set a password with it, which is written into the
-            # configuration that every Jupyter server of this account reads, those with a terminal too.
+            # The login form could set a password with it, written into the configuration that every Jupyter server
+            # of this account reads, those with a terminal too.
             provider.set_trait("allow_password_change", False)
+        if not provider.cookie_options:
+            provider.cookie_options = {"samesite": "Lax"}
+        set_login_cookie = provider.set_login_cookie
+
+        def unless_by_header(handler: RequestHandler, user: User) -> None:
+            # A proxy that adds the token would give each viewer the cookie of an owner, on the first route that is
+            # not this project's own (there, see handlers/base.py).
+            if "Authorization" not in handler.request.headers:
+                set_login_cookie(handler, user)
+
+        provider.set_login_cookie = unless_by_header  # type: ignore[method-assign]
 
     @default("default_url")
     def _default_default_url(self) -> str:

@@ -101,7 +101,8 @@ def test_the_standalone_server_opens_on_the_listing_of_its_folder(
         ),
         *("/api/terminals", "/terminals/1", "/api/nbconvert", "/nbconvert/html/hello.ipynb"),
         *("/view/hello.ipynb", "/lab", "/tree", "/edit/hello.ipynb"),
-        *("/api/config/x", "/api/shutdown", "/api/terminals/websocket/1"),
+        *("/api/config/x", "/api/shutdown", "/api/terminals/websocket/1", "/files/hello.ipynb"),
+        *("/api/events", "/api/events/subscribe"),
     ],
 )
 def test_the_standalone_server_has_no_other_way_to_files_and_kernels_even_for_owners(
@@ -120,6 +121,27 @@ def test_the_standalone_server_asks_for_a_login(standalone: ServerProcess) -> No
         assert answer.location.startswith("/login?next=")
     assert get(standalone, "/_api/kernels/x", token=None).status == 401
     assert get(standalone, "/login", token=None).status == 200
+
+
+@pytest.mark.parametrize("path", ["/dashboards", "/api", "/metrics", "/nothing", "/favicon.ico"])
+def test_a_token_in_a_header_is_never_turned_into_a_login_cookie(
+    standalone: ServerProcess, path: str
+) -> None:
+    request = urllib.request.Request(f"{standalone.url}{path}")
+    request.add_header("Authorization", f"token {TOKEN}")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            headers = response.headers
+    except urllib.error.HTTPError as error:
+        headers = error.headers
+    assert not [c for c in headers.get_all("Set-Cookie", []) if not c.startswith("_xsrf=")]
+
+
+def test_the_login_cookie_is_not_sent_by_other_sites(standalone: ServerProcess) -> None:
+    url = f"{standalone.url}/dashboards?token={urllib.parse.quote(TOKEN)}"
+    with urllib.request.urlopen(url, timeout=20) as response:
+        cookies = response.headers.get_all("Set-Cookie")
+    assert any("HttpOnly" in cookie and "SameSite=Lax" in cookie for cookie in cookies)
 
 
 def log_in(server: ServerProcess, **fields: str) -> str:
