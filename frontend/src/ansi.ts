@@ -1,6 +1,7 @@
 /**
  * Terminal text as styled elements. Class names are those of nbconvert's ansi2html, which writes the stored page:
- * ansi-red-fg, ansi-red-intense-fg, ansi-bold, ansi-underline; colours beyond the 16 are inline styles.
+ * ansi-red-fg, ansi-red-intense-fg, ansi-bold, ansi-underline; colours beyond the 16 are inline styles, those of text on the page's own
+ * ground as --ansi-fg, which the style sheet keeps readable in both themes.
  */
 
 /** A colour: one of the 16 by number, or a CSS colour. */
@@ -145,7 +146,8 @@ function look({ fg, bg, bold, dim, italic, underline, strike, inverse }: AnsiSty
   let css = "";
   const [front, back] = inverse ? [bg, fg] : [fg, bg];
   const paint = (colour: Colour, side: "fg" | "bg"): void => {
-    if (typeof colour === "string") css += `${side === "fg" ? "color" : "background-color"}: ${colour};`;
+    const property = side === "bg" ? "background-color" : back === null && !inverse ? "--ansi-fg" : "color";
+    if (typeof colour === "string") css += `${property}: ${colour};`;
     else if (colour === null) {
       if (inverse) classes.push(`ansi-default-inverse-${side}`);
     } else {

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from bs4 import BeautifulSoup, Tag
 from bs4.builder import ParserRejectedMarkup
 from bs4.element import PreformattedString
-from nbconvert.filters import ansi2html
+from nbconvert.filters import ansi2html as nbconvert_ansi2html
 
 from .terminal import overwritten
 
@@ -56,6 +56,9 @@ _VOID = frozenset(
     # Their end tags may be left out, and mostly are.
     + "p li dt dd tr td th thead tbody tfoot option".split()
 )
+
+# A span without a background of its own.
+_OWN_COLOUR = re.compile(r'<span((?: class="(?:(?!-bg)[^"])*")?) style="color: (rgb\([\d,]+\))">')
 
 _DATA_URI = re.compile(r"data:(image/[\w.+-]+);base64,(.*)", re.DOTALL)
 
@@ -246,6 +249,14 @@ def _embedded(data: Any) -> str | None:
         return None
     # `</script>` and `<!--` would end or change the element.
     return text.replace("<", "\\u003c")
+
+
+def ansi2html(text: str) -> str:
+    """Terminal text as the client writes it (`frontend/src/ansi.ts`).
+
+    An author's colour on the page's own ground is left to the style sheet, which keeps it readable in both themes.
+    """
+    return _OWN_COLOUR.sub(r'<span\1 style="--ansi-fg: \2">', nbconvert_ansi2html(text))
 
 
 def _stream(text: str, name: str = "stdout") -> Piece:

@@ -498,3 +498,19 @@ def test_a_tag_name_without_end_is_looked_at_once() -> None:
 def test_html_of_unfinished_tags_is_shown_as_text() -> None:
     # Would take minutes: the parser looks at each of them to the end of the text.
     assert OutputReader().clean_html("<a" * 200_000).startswith("<pre>&lt;a&lt;a")
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("\x1b[38;5;245mx", '<span style="--ansi-fg: rgb(138,138,138)">x</span>'),
+        ("\x1b[1;38;5;245mx", '<span class="ansi-bold" style="--ansi-fg: rgb(138,138,138)">x'),
+        ("\x1b[44;38;5;245mx", '<span class="ansi-blue-bg" style="color: rgb(138,138,138)">x'),
+        ("\x1b[7;38;5;245mx", 'style="background-color: rgb(138,138,138)">x'),
+    ],
+    ids=["plain", "bold", "on a ground", "inverse"],
+)
+def test_an_author_s_colour_is_left_to_the_style_sheet_but_on_a_ground_of_its_own(
+    text: str, html: str
+) -> None:
+    assert html in only(stream(text)).html
