@@ -9,8 +9,9 @@ from jupyter_server.base.handlers import RedirectWithParams
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, Dict, Enum, List, Unicode, default
+from traitlets import Bool, Dict, Enum, Integer, List, Unicode, default
 
+from .dashboards.budget import ByteBudget
 from .dashboards.cache import DashboardCache
 from .dashboards.contents import ContentsStore
 from .dashboards.finder import DashboardFinder
@@ -82,6 +83,13 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         `frame-ancestors`, such as `https://intranet.example.org`.""",
     ).tag(config=True)
 
+    max_files_under_way = Integer(
+        512 * 1024 * 1024,
+        min=1,
+        help="""Most bytes of large files beside dashboards that are in memory at once while they are sent; 503 with
+        `Retry-After` beyond it. A larger file is sent when nothing else is. Reading one takes twice its size more.""",
+    ).tag(config=True)
+
     csp_sources = Dict(
         key_trait=Unicode(),
         value_trait=List(Unicode()),
@@ -94,6 +102,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         return [str(_HERE / "templates")]
 
     store: ContentsStore
+    files_under_way: ByteBudget
     renderer: DashboardRenderer
     cache: DashboardCache
     finder: DashboardFinder
@@ -104,6 +113,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         server = self.serverapp
         assert server is not None
         self.store = ContentsStore(server.contents_manager, self.root)
+        self.files_under_way = ByteBudget(self.max_files_under_way)
         self.renderer = DashboardRenderer(
             parent=self,
             show_tracebacks=self.show_tracebacks,

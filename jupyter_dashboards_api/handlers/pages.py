@@ -157,7 +157,9 @@ class DashboardHandler(_PageHandler):
             query = f"?{self.request.query}" if self.request.query else ""
             self.redirect(self.page_url(found.path) + query)
         elif found.kind == "resource":
-            await self._send_resource(found)
+            size = found.entry.size if found.entry else None
+            with self.dashboards.files_under_way.hold(size or 0):
+                await self._send_resource(found)
         elif found.kind == "folder":
             await self._show_listing(found.path)
         else:
@@ -220,7 +222,8 @@ class DashboardHandler(_PageHandler):
                 self.set_status(206)
                 self.set_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
                 data = data[start:end]
-        self.finish(data)
+        # A slow client's file stays in memory until it has it.
+        await self.finish(data)
 
     async def _show_dashboard(self, found: Found) -> None:
         assert found.entry is not None

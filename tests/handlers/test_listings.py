@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -126,6 +128,34 @@ async def test_a_name_does_not_choose_its_type_and_every_kind_of_xml_is_kept_apa
     assert all("sandbox" in policy(response) for response in xml)
     # A browser's viewer of PDF files doesn't work in a sandbox, and lets none of their scripts at the server.
     assert "sandbox" not in policy(pdf)
+
+
+@pytest.mark.parametrize(
+    "extension_config", [{"DashboardsApp": {"max_files_under_way": 3_000_000}}]
+)
+async def test_slow_clients_do_not_fill_the_memory_with_large_files(
+    fetch: Fetch, jp_root_dir: Path, jp_http_port: int, jp_base_url: str, jp_serverapp: Any
+) -> None:
+    size = 60_000_000
+    (jp_root_dir / "large.mp4").write_bytes(b"x" * size)
+    (jp_root_dir / "small.png").write_bytes(b"x")
+    token = jp_serverapp.identity_provider.token
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_http_port, limit=4096)
+    writer.write(
+        f"GET {jp_base_url}dashboards/large.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: token {token}\r\n\r\n".encode()
+    )
+    assert b"200" in await reader.readline()
+    refused = await fetch("/dashboards/large.mp4")
+    assert (refused.code, refused.headers["Retry-After"]) == (503, "5")
+    assert (await fetch("/dashboards/small.png")).code == 200
+    writer.close()
+    for _ in range(100):
+        response = await fetch("/dashboards/large.mp4")
+        if response.code == 200:
+            break
+        await asyncio.sleep(0.05)
+    assert len(response.body) == size
 
 
 async def test_a_resource_does_not_become_a_service_worker(fetch: Fetch, jp_root_dir: Path) -> None:
