@@ -45,7 +45,11 @@ class ServerProcess:
         self.log = home / f"server-{self.port}.log"
         self._ready = ready
         self._seconds = seconds
-        self._command = [sys.executable, "-m", *(w.format(port=self.port) for w in command)]
+        self._command = [
+            sys.executable,
+            "-m",
+            *(w.replace("{port}", str(self.port)) for w in command),
+        ]
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY"))},
             "JUPYTER_CONFIG_DIR": str(home / "config"),

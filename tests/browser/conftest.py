@@ -23,10 +23,12 @@ from playwright.sync_api import (
 
 from tests.servers import TOKEN, ServerProcess, dashboards_server
 
+from .intranet import Intranet
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 # A kernel's start and the import of pandas and matplotlib, on a busy machine of two cores.
-expect.set_options(timeout=12_000)
+expect.set_options(timeout=45_000)
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -226,3 +228,10 @@ def site_with(browser: Browser, tmp_path: Path) -> Iterator[OpenSite]:
     for site, server in opened:
         site.close()
         server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def intranet() -> Iterator[Intranet]:
+    """A web server of another origin."""
+    with Intranet() as running:
+        yield running

@@ -7,6 +7,12 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+# A red dot, 5 by 5 pixels.
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHxgljNBAAO"
+    "9TXL0Y4OHwAAAABJRU5ErkJggg=="
+)
+
 
 def stored(text: str) -> list[NotebookNode]:
     """The outputs of a cell that has printed `text`."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-
-import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from playwright.sync_api import FrameLocator, Page, expect
 
 from .conftest import OpenSite, Site
+from .intranet import Intranet
 
 # What an intranet page would have: it believes the one frame that it made, from the one server that it knows.
 EMBEDDER = """<!doctype html><title>Intranet</title><h1>Our figures</h1>
@@ -28,41 +23,10 @@ EMBEDDER = """<!doctype html><title>Intranet</title><h1>Our figures</h1>
 </script>"""
 
 
-class Intranet:
-    """A web server of another origin; its every page frames `framed`."""
-
-    def __init__(self) -> None:
-        self.framed = ""
-        intranet = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = EMBEDDER.format(url=intranet.framed).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *message: Any) -> None:
-                """Nothing: the default writes to stderr."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def intranet() -> Iterator[Intranet]:
-    running = Intranet()
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
-
-
 def embed(site: Site, intranet: Intranet, path: str) -> tuple[Page, list[str]]:
     """Opens the intranet's page around this path as a viewer who is logged in; with what the console says."""
-    intranet.framed = site.url + path
+    html = EMBEDDER.format(url=site.url + path)
+    intranet.pages["/"] = ("text/html", html.encode())
     page = site.context().new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))

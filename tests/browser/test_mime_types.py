@@ -12,12 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from playwright.sync_api import Page, expect
 
 from .conftest import Site, Visit
-
-# A red dot, 5 by 5 pixels.
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHxgljNBAAO"
-    "9TXL0Y4OHwAAAABJRU5ErkJggg=="
-)
+from .notebooks import PNG
 
 ROWS = [{"region": "north", "sales": 3}, {"region": "south", "sales": 7}]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from playwright.sync_api import expect
 
-from .conftest import Site, Visit
-from .notebooks import hidden, placed, stored, views
+from .conftest import OpenSite, Site, Visit
+from .intranet import Intranet
+from .notebooks import PNG, hidden, placed, stored, views
 
 SECRET = "TheAuthorsSecret"
 
@@ -246,3 +248,25 @@ def test_a_kernel_answers_nobody_but_its_viewer(site: Site) -> None:
     kernel = visit.sockets[0].split("?")[0].removesuffix("/channels").replace("ws:", "http:")
     assert visit.page.context.request.get(kernel).ok
     assert site.context().request.get(kernel).status == 404
+
+
+def test_other_hosts_are_out_of_reach_unless_the_operator_names_them(
+    site: Site, site_with: OpenSite, intranet: Intranet
+) -> None:
+    intranet.pages["/logo.png"] = ("image/png", base64.b64decode(PNG))
+    cell = new_code_cell(
+        f"from IPython.display import HTML\nHTML('<img alt=logo src=\"{intranet.url}/logo.png\">')"
+    )
+    open_site = site_with(f"--DashboardsApp.csp_sources={ {'img-src': [intranet.url]} }")
+    width = "image => image.naturalWidth"
+    for where in (site, open_site):
+        where.write("logo.ipynb", cell)
+    visit = site.visit("/dashboards/logo")
+    visit.wait_until_live()
+    assert visit.page.get_by_alt_text("logo").evaluate(width) == 0
+    assert any("CSP violation: img-src" in text for text in visit.console)
+    assert not intranet.asked
+    visit = open_site.visit("/dashboards/logo")
+    visit.wait_until_live()
+    expect(visit.page.get_by_alt_text("logo")).to_have_js_property("naturalWidth", 5)
+    assert not visit.console

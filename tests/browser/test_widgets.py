@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell
 from playwright.sync_api import Page, expect
 
 from .conftest import Site, Visit
-from .test_mime_types import PNG
+from .notebooks import PNG
 
 CORE = {
     "imports": "import ipywidgets as w\nfrom IPython.display import HTML, display",
