@@ -3,7 +3,7 @@
  * before the next message: widget models load asynchronously, and an update that overtakes its comm_open is lost.
  */
 import { channelsUrl, kernelExists, randomId } from "./api.ts";
-import { V1_PROTOCOL, decodeFrame, encodeFrame } from "./frames.ts";
+import { decodeFrame, encodeFrame } from "./frames.ts";
 import type { Channel, DashConfig, Kernel, Message } from "./types.ts";
 
 export type ConnectionState = "connecting" | "open" | "lost" | "gone";
@@ -143,7 +143,7 @@ export class KernelConnection implements Kernel {
   #connect(): void {
     // The online event and the timer may both ask.
     if (this.#socket && this.#socket.readyState <= WebSocket.OPEN) return;
-    const socket = new WebSocket(channelsUrl(this.config, this.id, this.sessionId), [V1_PROTOCOL]);
+    const socket = new WebSocket(channelsUrl(this.config, this.id, this.sessionId), this.config.subprotocols);
     let opened = false;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {

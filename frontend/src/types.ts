@@ -15,6 +15,8 @@ export interface DashConfig {
   onError: "continue" | "stop";
   errorText: string;
   reconnectSeconds: number;
+  /** What the kernel's websocket speaks; a browser gives up a handshake that answers none of those it offered. */
+  subprotocols: string[];
 }
 
 export type Channel = "shell" | "iopub" | "stdin" | "control";

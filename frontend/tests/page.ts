@@ -28,6 +28,7 @@ export const config: DashConfig = {
   onError: "continue",
   errorText: "This part could not be computed.",
   reconnectSeconds: 30,
+  subprotocols: ["v1.kernel.websocket.jupyter.org"],
 };
 
 export const context = (): RenderContext => ({ config, nonce: "", kernel: null });

@@ -26,6 +26,7 @@ from ..dashboards.finder import Found
 from ..dashboards.listing import list_folder
 from ..dashboards.pages import byte_range, gzip_around
 from ..errors import InvalidRequest, NotFound
+from ..kernels.gateway import subprotocols
 from .base import DashboardsAPIHandler, DashboardsHandlerMixin, Permission
 from .static import accepted_encodings, frontend
 
@@ -273,6 +274,9 @@ class DashboardHandler(_PageHandler):
             "onError": app.on_error,
             "errorText": app.error_text,
             "reconnectSeconds": app.kernels.retention,
+            "subprotocols": subprotocols(
+                self.settings["kernel_websocket_connection_class"], self.config
+            ),
         }
         path = parent_path(found.path) if found.in_folder else found.path.removesuffix(".ipynb")
         as_of = rendered.as_of

@@ -7,10 +7,13 @@ page hears nothing any more: https://github.com/jupyter-widgets/ipywidgets/issue
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from jupyter_server.gateway.connections import GatewayWebSocketConnection
+
+from .frames import V1_SUBPROTOCOL
 
 
 class BinaryGatewayConnection(GatewayWebSocketConnection):
@@ -44,6 +47,19 @@ class _BinaryFrame(bytes):
 
     def decode(self, *args: Any, **options: Any) -> Any:
         return bytes(self)
+
+
+def subprotocols(configured: type[Any], config: Mapping[str, Any]) -> list[str]:
+    """The websocket subprotocols that a server with this connection class and configuration accepts.
+
+    jupyter_server's rule: `kernel_ws_protocol` None is v1, empty is the form without a name (a gateway's default).
+    """
+    chosen = configured.kernel_ws_protocol.default_value
+    for ancestor in reversed(configured.mro()):
+        chosen = config.get(ancestor.__name__, {}).get("kernel_ws_protocol", chosen)
+    if chosen is None:
+        return [V1_SUBPROTOCOL]
+    return [chosen] if chosen else []
 
 
 @cache

@@ -390,3 +390,21 @@ async def test_a_live_page_asks_for_its_kernel_before_its_style_sheet(
     head = (await fetch("/dashboards/live")).body.decode().partition("</head>")[0]
     assert 0 < head.index("dashEarly") < head.index('rel="stylesheet"')
     assert "dashEarly" not in (await fetch("/dashboards/prose")).body.decode()
+
+
+@pytest.mark.parametrize(
+    ("extension_config", "expected"),
+    [
+        ({}, ["v1.kernel.websocket.jupyter.org"]),
+        ({"ZMQChannelsWebsocketConnection": {"kernel_ws_protocol": ""}}, []),
+        ({"BaseKernelWebsocketConnection": {"kernel_ws_protocol": "own"}}, ["own"]),
+    ],
+)
+async def test_a_page_names_the_subprotocol_that_the_server_accepts(
+    fetch: Fetch, write_notebook: Write, expected: list[str]
+) -> None:
+    write_notebook("live.ipynb", new_code_cell("1"))
+    page = BeautifulSoup((await fetch("/dashboards/live")).body, "html.parser")
+    config = page.find(id="dash-config")
+    assert config is not None
+    assert json.loads(config.get_text())["subprotocols"] == expected
