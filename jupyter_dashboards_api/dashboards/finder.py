@@ -43,11 +43,12 @@ class DashboardFinder(LoggingConfigurable):
             *("css js mjs map woff woff2 ttf otf wasm".split()),
             *("mp3 ogg oga wav flac mp4 webm ogv vtt".split()),
             *(
-                "html htm txt md csv tsv json geojson topojson xml pdf xlsx docx pptx zip gz parquet arrow".split()
+                "html htm txt md csv tsv geojson topojson xml pdf xlsx docx pptx zip gz parquet arrow".split()
             ),
         ],
         help="""File name extensions of the resources that viewers may fetch from beside a dashboard. Anything else,
-        sources such as `.py` and the notebooks themselves above all, is not served.""",
+        sources such as `.py` and the notebooks themselves above all, is not served. `json` is not among them: files like
+        `credentials.json` lie beside notebooks.""",
     ).tag(config=True)
 
     def __init__(self, store: ContentsStore, **options: Any) -> None:
