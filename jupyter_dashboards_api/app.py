@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from jupyter_server.base.handlers import RedirectWithParams
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, Dict, Enum, Integer, List, Unicode, default
+from traitlets import Bool, Dict, Enum, Integer, List, TraitError, Unicode, default, validate
 
 from .dashboards.budget import ByteBudget
 from .dashboards.cache import DashboardCache
@@ -97,6 +98,21 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         `{"img-src": ["https://tile.openstreetmap.org"]}`. The default policy allows this server alone.""",
     ).tag(config=True)
 
+    @validate("frame_ancestors")
+    def _plain_sources(self, proposal: Any) -> list[str]:
+        sources: list[str] = proposal["value"]
+        check_csp_sources(sources)
+        return sources
+
+    @validate("csp_sources")
+    def _plain_directives(self, proposal: Any) -> dict[str, list[str]]:
+        directives: dict[str, list[str]] = proposal["value"]
+        for directive, sources in directives.items():
+            if not re.fullmatch(r"[a-z][a-z-]*", directive):
+                raise TraitError(f"{directive!r} is no directive of a Content-Security-Policy.")
+            check_csp_sources(sources)
+        return directives
+
     @default("template_paths")
     def _default_template_paths(self) -> list[str]:
         return [str(_HERE / "templates")]
@@ -154,6 +170,16 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     async def stop_extension(self) -> None:
         await self.kernels.stop()
         self.cache.stop()
+
+
+def check_csp_sources(sources: list[str]) -> None:
+    """Raises `TraitError` for what would end or change the policy that it is put into."""
+    for source in sources:
+        # A keyword, nonce or hash in quotes, or a scheme or host without.
+        if not re.fullmatch(r"'[A-Za-z0-9+/=_-]+'|[^\s;,'\"\[\]]+", source):
+            raise TraitError(
+                f"{source!r} is no source of a Content-Security-Policy: give one at a time, such as https://example.org."
+            )
 
 
 def main(argv: list[str] | None = None) -> None:
