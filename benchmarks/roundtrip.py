@@ -28,6 +28,9 @@ _WARM_UP = 20
 _PATIENCE = 30.0
 
 
+_NO_HISTORY_FILE = "get_ipython().history_manager.enabled = False"
+
+
 @dataclass(slots=True)
 class RoundTrips:
     """Milliseconds by socket; equal positions were measured next to each other."""
@@ -67,6 +70,9 @@ async def _round(server: Server, notebook: str, count: int, trips: RoundTrips) -
             kernel = await _request(server, "POST", start, body)
             kernels.append(f"{start}/{kernel['id']}")
             sockets[name] = (await _connect(server, f"{channels}/{kernel['id']}/channels"), code)
+            if name != "proxy":
+                # As the proxy's preamble does for its kernels.
+                await _execute(sockets[name][0], _NO_HISTORY_FILE)
         # In all orders: a socket that always came after the slow one would meet a machine that has gone idle.
         orders = list(permutations(sockets))
         for number in range(-_WARM_UP, count):
@@ -150,7 +156,7 @@ def _frame(msg_id: str, code: str) -> bytes:
     content = {
         "code": code,
         "silent": False,
-        "store_history": False,
+        "store_history": True,
         "user_expressions": {},
         "allow_stdin": False,
         "stop_on_error": False,
