@@ -71,7 +71,7 @@ def server(
         "--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={folder}",
-        "--ServerApp.jpserver_extensions={{'jupyter_dashboards_api': True}}",
+        "--ServerApp.jpserver_extensions={'jupyter_dashboards_api': True}",
         "--ServerApp.reraise_server_extension_failures=True",
         f"--IdentityProvider.token={TOKEN}",
         "--no-browser",
