@@ -196,12 +196,14 @@ def test_on_paper_nothing_is_cut_and_nothing_can_be_pressed(site: Site, view: st
     long = "\n".join(f"line {n}" for n in range(60))
     site.write(
         "paper.ipynb",
-        placed(new_code_cell("1", outputs=stored(long)), 0, 0, 6, 4),
+        # The live text is as long as the stored one, and nothing moves once it is there.
+        placed(new_code_cell(f"print({long!r})", outputs=stored(long)), 0, 0, 6, 4),
         placed(new_markdown_cell("beside"), 0, 6, 6, 4),
         placed(new_markdown_cell("below"), 4, 0, 12, 2),
         **views(),
     )
     visit = site.visit(f"/dashboards/paper?view={view}", color_scheme="dark")
+    visit.wait_until_live()
     visit.page.emulate_media(media="print", color_scheme="dark")
     expect(visit.page.locator("header.dash-bar")).to_be_hidden()
     for control in visit.page.get_by_role("button").all():
