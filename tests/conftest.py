@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,10 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from tornado.httpclient import HTTPResponse
+
+from jupyter_dashboards_api.database.engine import Database
+
+from .postgres import Postgres
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
@@ -83,3 +87,28 @@ def write_notebook(jp_root_dir: Path) -> Write:
         return file
 
     return write
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new, empty database; a test that uses it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'dashboards.sqlite'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An open database with the present schema."""
+    opened = Database(url=database_url)
+    opened.open()
+    yield opened
+    opened.close()
