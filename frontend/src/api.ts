@@ -1,5 +1,5 @@
 /** The kernels API over HTTP: start, ask, end. */
-import type { DashConfig } from "./types.ts";
+import type { DashConfig, PageTokenHeader } from "./types.ts";
 
 /** The server's refusal to start a kernel. */
 export class StartError extends Error {
@@ -38,10 +38,14 @@ export function takeEarly(): Early | undefined {
 export const randomId = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+/** What comes before a request that needs a valid page token; renewal.ts, where it is loaded, renews a stale one here. */
+export const pageToken: { fresh(): Promise<void> | void } = { fresh() {} };
+
 /** Tornado wants its cookie's value back in a header with every write. */
-function headers(): Record<string, string> {
+function headers(config: DashConfig): Record<string, string> {
   const xsrf = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1];
-  return { "Content-Type": "application/json", ...(xsrf ? { "X-XSRFToken": decodeURIComponent(xsrf) } : {}) };
+  const token: PageTokenHeader = config.pageToken ? { "X-Dashboards-Page-Token": config.pageToken } : {};
+  return { "Content-Type": "application/json", ...(xsrf ? { "X-XSRFToken": decodeURIComponent(xsrf) } : {}), ...token };
 }
 
 const kernelUrl = (config: DashConfig, id: string): string => `${config.kernelsUrl}/${encodeURIComponent(id)}`;
@@ -58,9 +62,10 @@ async function refusal(response: Response): Promise<StartError> {
 export async function startKernel(config: DashConfig, sessionId: string): Promise<string> {
   let response: Response;
   try {
+    await pageToken.fresh();
     response = await fetch(config.kernelsUrl, {
       method: "POST",
-      headers: headers(),
+      headers: headers(config),
       body: JSON.stringify({ path: config.path, query: location.search.slice(1), session_id: sessionId }),
     });
   } catch {
@@ -70,19 +75,19 @@ export async function startKernel(config: DashConfig, sessionId: string): Promis
   return ((await response.json()) as { id: string }).id;
 }
 
-/** Whether the kernel is still there; null when the server can't be asked now. */
-export async function kernelExists(config: DashConfig, id: string): Promise<boolean | null> {
+/** The HTTP status of asking for the kernel; 0 when the server can't be asked now. */
+export async function kernelStatus(config: DashConfig, id: string): Promise<number> {
   try {
-    const { ok, status } = await fetch(kernelUrl(config, id), { headers: headers() });
-    return ok ? true : status === 404 ? false : null;
+    await pageToken.fresh();
+    return (await fetch(kernelUrl(config, id), { headers: headers(config) })).status;
   } catch {
-    return null;
+    return 0;
   }
 }
 
 /** Ends a kernel; `keepalive` lets the request outlive the page. */
 export function deleteKernel(config: DashConfig, id: string): Promise<unknown> {
-  return fetch(kernelUrl(config, id), { method: "DELETE", headers: headers(), keepalive: true }).catch(() => null);
+  return fetch(kernelUrl(config, id), { method: "DELETE", headers: headers(config), keepalive: true }).catch(() => null);
 }
 
 /** The websocket of a kernel, at the page's own host whatever form `kernelsUrl` has. */
@@ -91,4 +96,9 @@ export function channelsUrl(config: DashConfig, id: string, sessionId: string): 
   url.protocol = url.protocol.replace("http", "ws");
   url.searchParams.set("session_id", sessionId);
   return url.href;
+}
+
+/** What a websocket offers: the kernel's protocols, then the page's token, as a browser lets it carry no header. */
+export function offeredProtocols({ subprotocols, pageToken: token }: DashConfig): string[] {
+  return token ? [...subprotocols, `dashboards.page-token.${token}`] : subprotocols;
 }

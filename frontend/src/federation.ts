@@ -6,7 +6,7 @@
 import { bestVersion, relevant, searchOrder, type Listed } from "./federation-list.ts";
 import { evaluate } from "./federation-eval.ts";
 import { hostShares, type ShareScope } from "./federation-shares.ts";
-import type { RenderContext } from "./types.ts";
+import type { PageTokenHeader, RenderContext } from "./types.ts";
 
 /** JupyterLab's IRenderMime.IRenderer, as far as it is used. */
 export interface MimeRenderer {
@@ -100,7 +100,9 @@ class Federation {
 
   /** Loads and initialises every container before any module is taken: bqplot takes bqscales from another one's share. */
   async #loadAll(): Promise<Remote[]> {
-    const response = await fetch(this.ctx.config.labextensionsUrl, { credentials: "same-origin" });
+    const { labextensionsUrl, pageToken } = this.ctx.config;
+    const headers: PageTokenHeader = pageToken ? { "X-Dashboards-Page-Token": pageToken } : {};
+    const response = await fetch(labextensionsUrl, { credentials: "same-origin", headers });
     if (!response.ok) throw new Error(`The list of extensions answered ${response.status}`);
     const listed = relevant((await response.json()) as Listed[]);
     const scope = hostShares();

@@ -2,7 +2,7 @@
  * One kernel over its websocket. Messages are handled strictly in the order of their arrival, each listener awaited
  * before the next message: widget models load asynchronously, and an update that overtakes its comm_open is lost.
  */
-import { channelsUrl, kernelExists, randomId } from "./api.ts";
+import { channelsUrl, kernelStatus, offeredProtocols, pageToken, randomId } from "./api.ts";
 import { decodeFrame, encodeFrame } from "./frames.ts";
 import type { Channel, DashConfig, Kernel, Message } from "./types.ts";
 
@@ -25,6 +25,8 @@ export class LostRequest extends Error {}
 const OUTPUT_TYPES: ReadonlySet<string> = new Set(["stream", "display_data", "execute_result", "error", "clear_output"]);
 /** Milliseconds after which a listener that never settles stops holding up the messages behind it. */
 const LISTENER_PATIENCE = 30_000;
+/** The server's close code: the caller has logged out, or their link or page has ended. */
+const UNAUTHORIZED = 4401;
 const FIRST_DELAY = 400;
 const LONGEST_DELAY = 15_000;
 
@@ -53,6 +55,8 @@ export class KernelConnection implements Kernel {
   #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #state: ConnectionState = "connecting";
+  /** Whether it is gone because the caller may not use it any more. */
+  unauthorized = false;
 
   constructor(
     readonly config: DashConfig,
@@ -143,7 +147,7 @@ export class KernelConnection implements Kernel {
   #connect(): void {
     // The online event and the timer may both ask.
     if (this.#socket && this.#socket.readyState <= WebSocket.OPEN) return;
-    const socket = new WebSocket(channelsUrl(this.config, this.id, this.sessionId), this.config.subprotocols);
+    const socket = new WebSocket(channelsUrl(this.config, this.id, this.sessionId), offeredProtocols(this.config));
     let opened = false;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
@@ -159,22 +163,28 @@ export class KernelConnection implements Kernel {
       // Frames that were on their way when the connection was given up belong to nobody.
       if (socket === this.#socket) this.#receive(socket.protocol, data as string | ArrayBuffer);
     };
-    socket.onclose = () => void this.#closed(opened);
+    socket.onclose = ({ code }) => void this.#closed(opened, code);
     this.#socket = socket;
   }
 
-  async #closed(opened: boolean): Promise<void> {
+  async #closed(opened: boolean, code: number): Promise<void> {
     if (this.#state === "gone") return;
     // A browser doesn't tell why a handshake failed: only the API knows whether the kernel still lives.
-    if (!opened && (await kernelExists(this.config, this.id)) === false) return this.#setState("gone");
+    const status = opened ? 0 : await kernelStatus(this.config, this.id);
+    this.unauthorized = code === UNAUTHORIZED || status === 401;
+    if (this.unauthorized || status === 403 || status === 404) return this.#setState("gone");
     this.#setState("lost");
-    this.#timer = setTimeout(() => this.#connect(), backoff(this.#attempt++));
+    this.#timer = setTimeout(this.#reconnect, backoff(this.#attempt++));
   }
 
-  #retryNow = (): void => {
-    if (this.#state !== "lost" || this.#socket?.readyState !== WebSocket.CLOSED) return;
+  #reconnect = async (): Promise<void> => {
     clearTimeout(this.#timer);
-    this.#connect();
+    await pageToken.fresh();
+    if (this.#state === "lost") this.#connect();
+  };
+
+  #retryNow = (): void => {
+    if (this.#state === "lost" && this.#socket?.readyState === WebSocket.CLOSED) void this.#reconnect();
   };
 
   /** The shell answers in order: when this answer is here, requests sent before it without one never arrived. */

@@ -1,4 +1,5 @@
 /** The listing's search answers while one types; without this the form asks the server. */
+import { hideToken } from "./address.ts";
 import { startTheme } from "./theme.ts";
 
 /** Letters without case and accents: "cafe" finds "Café". */
@@ -61,6 +62,7 @@ async function startSearch(input: HTMLInputElement, list: HTMLElement): Promise<
 
 /** Wakes the page; the module itself does nothing where there is no listing (tests import it). */
 function begin(): void {
+  hideToken();
   startTheme();
   const input = document.querySelector<HTMLInputElement>("input#dash-search");
   const list = document.getElementById("dash-list");

@@ -1,6 +1,8 @@
 /** The dashboard page comes alive: what the server wrote is hydrated, then a kernel takes over cell by cell. */
+import { pageToken } from "./api.ts";
 import { findCells } from "./cells.ts";
 import { reportHeight } from "./embed.ts";
+import { backoff } from "./kernel.ts";
 import { Page } from "./page.ts";
 import { hydrateSnapshot } from "./render/index.ts";
 import { scrollersChanged } from "./scrollers.ts";
@@ -12,7 +14,16 @@ function readConfig(): DashConfig {
   return JSON.parse(document.getElementById("dash-config")?.textContent ?? "null") as DashConfig;
 }
 
+/** The token that the page came with outlives no long visit. */
+async function keepToken(config: DashConfig, session: Session): Promise<void> {
+  const { Renewal } = await import("./renewal.ts");
+  const renewal = new Renewal(config, backoff, () => session.expire());
+  pageToken.fresh = () => renewal.fresh();
+}
+
 async function begin(config: DashConfig): Promise<void> {
+  // Most pages have nothing of what this is for.
+  if (location.search || document.querySelector("base")) void import("./address.ts").then(({ tidy }) => tidy());
   startTheme();
   if (config.plain) reportHeight();
   const ctx: RenderContext = {
@@ -35,6 +46,7 @@ async function begin(config: DashConfig): Promise<void> {
       // A page kept for the back button keeps its kernel too; the server ends it if nobody returns.
       if (!event.persisted) void session.end();
     });
+    if (config.pageToken) void keepToken(config, session);
     await session.start();
   }
   await hydrated;

@@ -92,6 +92,16 @@ export class Session {
     await deleted;
   }
 
+  /** Nothing more is permitted to this page as it is: the login, the link or the page's token has ended. */
+  expire(): void {
+    this.#stop();
+    const [text, label] = this.ctx.config.pageToken
+      ? ["This page has expired.", "Load again"]
+      : ["You are not logged in any more.", "Log in"];
+    // The server leads whoever isn't logged in to the form.
+    this.page.alert(text, [{ label, run: () => location.reload() }]);
+  }
+
   #say(status: string): void {
     this.#status = status;
     this.page.status(status);
@@ -210,6 +220,7 @@ export class Session {
     if (connection !== this.#connection) return;
     if (state === "lost") this.page.status("Connection lost. Reconnecting…");
     else if (state === "open") this.page.status(this.#status);
+    else if (connection.unauthorized) this.expire();
     else if (state === "gone") this.#broken("The kernel is gone.");
   }
 
@@ -219,11 +230,15 @@ export class Session {
 
   /** Nothing more will come from this kernel. */
   #broken(why = "The kernel doesn't answer."): void {
+    this.#stop();
+    this.page.alert(why, [this.#again("Restart")]);
+  }
+
+  #stop(): void {
     this.#run++;
     this.#idle();
     // Whoever waits for it hears so. What widgets send from now on goes nowhere.
     this.#connection?.dispose();
-    this.page.alert(why, [this.#again("Restart")]);
   }
 
   #idle(): void {
@@ -235,9 +250,10 @@ export class Session {
   }
 
   #refused(error: unknown): void {
+    const { status, message, retryAfter } = asStartError(error);
+    if (status === 401) return this.expire();
     this.#idle();
     this.#say(STORED);
-    const { status, message, retryAfter } = asStartError(error);
     const again = { label: "Try now", run: () => void this.start() };
     if (retryAfter === null) return this.page.alert(`${message} ${STORED}.`, [{ ...again, label: "Try again" }]);
     const text = status === 503 ? "All kernels are in use; showing stored results." : `${message} ${STORED}.`;

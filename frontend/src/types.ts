@@ -17,7 +17,16 @@ export interface DashConfig {
   reconnectSeconds: number;
   /** What the kernel's websocket speaks; a browser gives up a handshake that answers none of those it offered. */
   subprotocols: string[];
+  /** What this page's requests are permitted by where no login cookie is; renewed while the page lives (renewal.ts). */
+  pageToken?: string;
+  /** POST here answers `{"token": …, "expires_in": seconds}`. */
+  pageTokenUrl?: string;
+  /** Seconds that the first token is good for. */
+  pageTokenSeconds?: number;
 }
+
+/** Its name is a type, and no constant: scripts that load at different times can't share one without a further request. */
+export type PageTokenHeader = Partial<Record<"X-Dashboards-Page-Token", string>>;
 
 export type Channel = "shell" | "iopub" | "stdin" | "control";
 

@@ -1,7 +1,8 @@
-import "./page.ts";
+import { context } from "./page.ts";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { federatedRenderer } from "../src/federation.ts";
 import { bestVersion, relevant, searchOrder, type Listed } from "../src/federation-list.ts";
 import { HOST_MODULES, hostShares } from "../src/federation-shares.ts";
 
@@ -48,4 +49,18 @@ test("a share is a plain entry of name and version whose factory gives the modul
   assert.equal(entry?.from, "jupyter-dashboards");
   const factory = await entry.get();
   assert.ok("ArrayExt" in (factory() as object));
+});
+
+test("the list of extensions is asked for with the page's token, where there is one", async () => {
+  const sent: unknown[] = [];
+  Object.assign(globalThis, {
+    fetch: async (url: string, { headers }: RequestInit) => {
+      sent.push([url, headers]);
+      return new Response(null, { status: 503 });
+    },
+  });
+  const ctx = context();
+  ctx.config = { ...ctx.config, pageToken: "t" };
+  await assert.rejects(federatedRenderer("application/x-y", ctx), /503/);
+  assert.deepEqual(sent, [["/_api/labextensions", { "X-Dashboards-Page-Token": "t" }]]);
 });

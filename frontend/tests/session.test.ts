@@ -1,6 +1,7 @@
 import { config, context, iopub, settled, write } from "./page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
+import { pageToken } from "../src/api.ts";
 import { findCells } from "../src/cells.ts";
 import { V1_PROTOCOL, decodeV1, encodeV1 } from "../src/frames.ts";
 import { KernelConnection, backoff } from "../src/kernel.ts";
@@ -19,10 +20,13 @@ class Socket {
   sent: Message[] = [];
   #answered = 0;
   onopen: (() => void) | null = null;
-  onclose: (() => void) | null = null;
-  onmessage: ((event: { data: ArrayBuffer }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  onmessage: ((event: { data: ArrayBuffer | string }) => void) | null = null;
 
-  constructor(readonly url: string) {
+  constructor(
+    readonly url: string,
+    readonly offered: string[],
+  ) {
     Socket.all.push(this);
   }
 
@@ -35,9 +39,9 @@ class Socket {
     this.onopen?.();
   }
 
-  close(): void {
+  close(code = 1006): void {
     this.readyState = Socket.CLOSED;
-    this.onclose?.();
+    this.onclose?.({ code });
   }
 
   send(frame: ArrayBuffer): void {
@@ -247,6 +251,96 @@ test("a handshake that fails because the kernel is gone offers a restart", async
   Socket.last.close();
   await done;
   assert.match(alertText(), /The kernel is gone\./);
+});
+
+test("a page's token goes with every request, and with the websocket as the last of the offered protocols", async () => {
+  const sitting = session({ codeCells: [0], pageToken: "a.b-c_d" });
+  const done = sitting.start();
+  await settled();
+  assert.deepEqual(Socket.last.offered, [V1_PROTOCOL, "dashboards.page-token.a.b-c_d"]);
+  Socket.last.close();
+  await settled();
+  await sitting.end();
+  await done;
+  assert.deepEqual(calls.map(({ method }) => method), ["POST", "GET", "DELETE"]);
+  for (const { headers } of calls) assert.equal(headers["X-Dashboards-Page-Token"], "a.b-c_d");
+});
+
+test("without a page token there is no such header and no such protocol", async () => {
+  void session({ codeCells: [0] }).start();
+  await settled();
+  assert.deepEqual(Socket.last.offered, [V1_PROTOCOL]);
+  assert.ok(!("X-Dashboards-Page-Token" in (calls[0]?.headers ?? {})));
+});
+
+test("a server that chose the token's protocol is spoken to in the older frames", async () => {
+  const done = session({ codeCells: [0], subprotocols: [], pageToken: "t" }).start();
+  await settled();
+  const socket = Socket.last;
+  assert.deepEqual(socket.offered, ["dashboards.page-token.t"]);
+  socket.protocol = "dashboards.page-token.t";
+  const frames: unknown[] = [];
+  Object.assign(socket, { send: (frame: unknown) => void frames.push(frame) });
+  socket.open();
+  await settled();
+  const { header } = JSON.parse(String(frames[0])) as Message;
+  const receive = (message: Message): void => socket.onmessage?.({ data: JSON.stringify(message) });
+  receive(iopub("stream", { name: "stdout", text: "n0" }, header.msg_id));
+  receive({ ...iopub("execute_reply", { status: "ok" }, header.msg_id), channel: "shell" });
+  receive(iopub("status", { execution_state: "idle" }, header.msg_id));
+  await done;
+  assert.equal(outputs(0), "n0");
+});
+
+const ENDS: [where: string, provoke: () => void, answer: ((call: Call) => Response | null) | null][] = [
+  ["the start is refused", () => {}, ({ method }) => (method === "POST" ? new Response(null, { status: 401 }) : null)],
+  ["the handshake is refused", () => Socket.last.close(), ({ method }) => (method === "GET" ? new Response(null, { status: 401 }) : null)],
+  ["the server closes the open websocket", () => (Socket.last.open(), Socket.last.close(4401)), null],
+];
+for (const [where, provoke, answer] of ENDS) {
+  for (const [pageToken, words] of [["", "You are not logged in any more.Log in"], ["t", "This page has expired.Load again"]] as const) {
+    test(`when ${where} with 401 ${pageToken ? "a page with a token" : "a logged-in page"} says so, and doesn't connect again`, async () => {
+      answers = answer ? [answer] : [];
+      const done = session({ pageToken }).start();
+      await settled();
+      provoke();
+      await done;
+      await settled();
+      assert.equal(alertText(), words);
+      assert.equal(statusText(), "Not live");
+      window.dispatchEvent(new window.Event("online"));
+      await settled();
+      assert.ok(Socket.all.length <= 1);
+      let reloads = 0;
+      location.reload = () => void reloads++;
+      document.querySelector<HTMLButtonElement>("#dash-alert button")?.click();
+      assert.equal(reloads, 1);
+    });
+  }
+}
+
+test("a stale token is renewed before a broken connection is made again", async () => {
+  const changes = { ...config, codeCells: [0], pageToken: "old" };
+  let renew = (): void => {};
+  pageToken.fresh = () =>
+    new Promise((resolve) => {
+      renew = () => {
+        changes.pageToken = "new";
+        resolve();
+      };
+    });
+  const kernel = new KernelConnection(changes, "k", "s", () => {});
+  Socket.last.open();
+  Socket.last.close();
+  await settled();
+  window.dispatchEvent(new window.Event("online"));
+  await settled();
+  assert.equal(Socket.all.length, 1);
+  renew();
+  await settled();
+  assert.equal(Socket.last.offered.at(-1), "dashboards.page-token.new");
+  kernel.dispose();
+  pageToken.fresh = () => {};
 });
 
 test("a broken connection is made again with the same session, and a request that got lost is sent again", async () => {
