@@ -21,6 +21,12 @@ class InvalidRequest(DashboardsError):
     """The request can never succeed as it is."""
 
 
+class Unauthorized(DashboardsError):
+    """The caller's credential is missing, wrong or not valid any more."""
+
+    status = 401
+
+
 class Forbidden(DashboardsError):
     """The caller is known and may not do this."""
 
@@ -57,6 +63,16 @@ class Unavailable(DashboardsError):
     status = 503
 
     def __init__(self, message: str, retry_after: int = 10) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyAttempts(DashboardsError):
+    """The caller was wrong too often. `retry_after` is in whole seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

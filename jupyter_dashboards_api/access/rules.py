@@ -1,0 +1,168 @@
+"""The access file: who may open which dashboards. One TOML file that a person can read.
+
+    default = "nobody"                      # whatever no rule below names
+
+    [rules]
+    "public"            = "public"          # a folder with all below it
+    "sales"             = "viewers"         # every viewer who is logged in
+    "sales/board.ipynb" = ["ann", "group:finance"]
+
+A rule is named by a contents path below `DashboardsApp.root` and says `"public"` (everybody, logged in or not),
+`"viewers"` (every viewer), `"nobody"`, or a list of viewers' names and `group:` names. The rule with the longest path that
+is the notebook's, or a folder's above it, decides alone. Owners are not asked for here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_config_dir
+from traitlets import Unicode, default
+from traitlets.config import LoggingConfigurable
+
+from .callers import Caller
+
+_WORDS = ("public", "viewers", "nobody")
+_MAX_FILE_BYTES = 4 * 1024 * 1024
+
+# The file is looked at again after so many seconds.
+_KEPT = 1.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an access file says. Paths have no slash at either end; the root's is empty."""
+
+    default: str | frozenset[str] = "nobody"
+    by_path: Mapping[str, str | frozenset[str]] = field(default_factory=dict)
+
+    def allows(self, caller: Caller, path: str) -> bool:
+        """Whether a caller of any kind may open what lies at a contents path, as far as these rules say.
+
+        Only public things for visitors and for nobody; a link's visitor has its right from the link.
+        """
+        return _includes(self._rule(path), caller)
+
+    def is_public(self, path: str) -> bool:
+        """Whether everybody may open it."""
+        return self._rule(path) == "public"
+
+    def allows_below(self, caller: Caller, folder: str) -> bool:
+        """Whether there may be something in a folder, or in one below it, that the caller may open."""
+        if self.allows(caller, folder):
+            return True
+        prefix = f"{folder}/" if folder else ""
+        return any(
+            path.startswith(prefix) and _includes(rule, caller)
+            for path, rule in self.by_path.items()
+        )
+
+    def _rule(self, path: str) -> str | frozenset[str]:
+        while path:
+            if path in self.by_path:
+                return self.by_path[path]
+            path = path.rpartition("/")[0]
+        return self.by_path.get("", self.default)
+
+
+def _includes(rule: str | frozenset[str], caller: Caller) -> bool:
+    if caller.kind in ("owner", "key"):
+        return True
+    if rule == "public":
+        return True
+    if caller.kind != "viewer":
+        return False
+    if isinstance(rule, frozenset):
+        return caller.name in rule or any(f"group:{group}" in rule for group in caller.groups)
+    return rule == "viewers"
+
+
+def parse_rules(text: str) -> Rules:
+    """The rules of an access file. Raises `ValueError` that says what is wrong: a typing error must let nobody in."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not TOML: {error}") from error
+    unknown = data.keys() - {"default", "rules"}
+    if unknown:
+        raise ValueError(f"{min(unknown)!r} is neither `default` nor the table `rules`")
+    rules = data.get("rules", {})
+    if not isinstance(rules, dict):
+        raise ValueError("`rules` is no table")
+    by_path: dict[str, str | frozenset[str]] = {}
+    for name, value in rules.items():
+        path = name.strip("/")
+        if any(part in ("", ".", "..") for part in path.split("/")) and path:
+            raise ValueError(f"{name!r} is no contents path")
+        if path in by_path:
+            raise ValueError(f"{name!r} is named twice")
+        by_path[path] = _value(f"rules.{name!r}", value)
+    return Rules(_value("default", data.get("default", "nobody")), by_path)
+
+
+def _value(name: str, value: Any) -> str | frozenset[str]:
+    if isinstance(value, str) and value in _WORDS:
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+        return frozenset(value)
+    raise ValueError(
+        f'{name} must be "public", "viewers", "nobody" or a list of names such as ["ann", "group:finance"]'
+    )
+
+
+class AccessRules(LoggingConfigurable):
+    """Reads the access file, again whenever it has changed. A file that can't be read lets nobody in."""
+
+    file = Unicode(
+        help="""The access file: a TOML file that says which folders and notebooks are public, for every viewer, or for
+        certain viewers and groups. Changes count at once, without a restart. Without the file, and while it has a mistake,
+        only owners get in. Default: `dashboards_access.toml` in Jupyter's configuration folder.""",
+    ).tag(config=True)
+
+    @default("file")
+    def _default_file(self) -> str:
+        return str(Path(jupyter_config_dir()) / "dashboards_access.toml")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._rules = Rules()
+        self._revision: tuple[int, int, int] | None = None
+        self._complaint = ""
+        self._looked_at = float("-inf")
+
+    async def current(self) -> Rules:
+        """The rules as the file has them now."""
+        if time.monotonic() - self._looked_at >= _KEPT:
+            await asyncio.to_thread(self.read)
+        return self._rules
+
+    def read(self) -> Rules:
+        """Reads the file if it has changed. Blocks."""
+        looked_at = time.monotonic()
+        try:
+            found = Path(self.file).stat()
+            revision = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if revision != self._revision:
+                if found.st_size > _MAX_FILE_BYTES:
+                    raise ValueError("it is too large")
+                self._rules = parse_rules(Path(self.file).read_text(encoding="utf-8"))
+                self._revision, self._complaint = revision, ""
+                self.log.info("Access rules: %d, from %s", len(self._rules.by_path), self.file)
+        except FileNotFoundError:
+            self._rules, self._revision = Rules(), None
+        except (OSError, ValueError) as error:
+            self._rules, self._revision = Rules(), None
+            complaint = str(error)
+            if complaint != self._complaint:
+                self._complaint = complaint
+                self.log.error(
+                    "The access file %s has a mistake, and lets nobody in: %s", self.file, complaint
+                )
+        self._looked_at = looked_at
+        return self._rules
