@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,14 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jupyter_core.paths import jupyter_data_dir
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy import CursorResult, Engine, Executable
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from traitlets import Float, Unicode, default
 from traitlets.config import LoggingConfigurable
 
 from ..errors import Unavailable
+from .backends import READ_ONLY, create, fault
 from .migrations import upgrade
 
 URL_VARIABLE = "JUPYTER_DASHBOARDS_DATABASE_URL"
@@ -45,8 +46,9 @@ class Database(LoggingConfigurable):
 
     busy_timeout = Float(
         15.0,
-        min=0.0,
-        help="""Seconds that a request waits for a database that others are writing to; 503 beyond it.""",
+        min=0.1,
+        help="""Seconds that a request waits for its turn, and then for a database that others are writing to; 503 beyond
+        either.""",
     ).tag(config=True)
 
     @default("url")
@@ -60,15 +62,22 @@ class Database(LoggingConfigurable):
         super().__init__(**options)
         self._engine: Engine | None = None
         self._opening = threading.Lock()
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dashboards-database")
+        # SQLite has one writer at a time: here they take turns in order, and don't hold up those who read.
+        writers = 1 if self.url.startswith("sqlite") else _THREADS
+        self._writers = ThreadPoolExecutor(writers, thread_name_prefix="dashboards-write")
+        self._readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="dashboards-read")
 
     @property
     def engine(self) -> Engine:
         """The engine, with the schema of this version; opened at first use. Raises `ValueError` for a bad `url`."""
         with self._opening:
             if self._engine is None:
-                engine = self._connect()
-                upgrade(engine)
+                engine = create(self.url, self.busy_timeout)
+                try:
+                    upgrade(engine)
+                except BaseException:
+                    engine.dispose()
+                    raise
                 self._engine = engine
             return self._engine
 
@@ -78,96 +87,68 @@ class Database(LoggingConfigurable):
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[Session]:
-        """A session in the calling thread, committed at the end of the block, rolled back if it raises."""
-        options = {} if write else {"dashboards_read": True}
-        with (
-            self.engine.connect().execution_options(**options) as connection,
-            connection.begin(),
-            Session(connection, expire_on_commit=False) as session,
-        ):
-            yield session
-            session.flush()
+        """A session in the calling thread, committed at the end of the block, rolled back if it raises.
+
+        Raises `Unavailable` when the database does not answer, `InvalidRequest` for a value that it can't hold.
+        """
+        options: dict[str, Any] = {} if write else READ_ONLY
+        try:
+            with (
+                self.engine.connect().execution_options(**options) as connection,
+                connection.begin(),
+                Session(connection, expire_on_commit=False) as session,
+            ):
+                yield session
+                session.flush()
+        except SQLAlchemyError as error:
+            named = fault(error, write=write)
+            if named is None:
+                raise
+            self.log.error("The database does not answer: %s", named)
+            raise Unavailable("The database does not answer.", _RETRY_AFTER) from None
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        """What `work` returns for a session that only reads. Raises `Unavailable` when the database does not answer."""
+        """What `work` returns for a session that only reads. Raises as `transaction` does."""
         return await self._in_thread(work, write=False)
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """What `work` returns for a session whose changes are committed when it has returned.
 
-        Raises `Unavailable` when the database does not answer; nothing has changed then.
+        Raises as `transaction` does; nothing has changed then, unless the connection broke during the commit itself. If
+        the caller is cancelled, work that has begun is still carried out.
         """
         return await self._in_thread(work, write=True)
 
+    async def execute(self, statement: Executable) -> int:
+        """Runs one statement that changes rows; how many it changed."""
+
+        def work(session: Session) -> int:
+            result = session.execute(statement)
+            assert isinstance(result, CursorResult)
+            return int(result.rowcount)
+
+        return await self.write(work)
+
     def close(self) -> None:
-        """Ends the threads and the connections."""
-        self._pool.shutdown(wait=True)
+        """Ends the threads and the connections, after the work that has been handed over. Blocks."""
+        self._writers.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
         with self._opening:
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
 
     async def _in_thread(self, work: Callable[[Session], T], *, write: bool) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work, write)
+        pool = self._writers if write else self._readers
+        latest = time.monotonic() + self.busy_timeout
+        return await asyncio.get_running_loop().run_in_executor(
+            pool, self._run, work, write, latest
+        )
 
-    def _run(self, work: Callable[[Session], T], write: bool) -> T:
-        try:
-            with self.transaction(write=write) as session:
-                return work(session)
-        except OperationalError as error:
-            # Its text holds the statement and the address of the database.
-            self.log.error("The database does not answer: %s", type(error.orig).__name__)
-            raise Unavailable("The database does not answer.", _RETRY_AFTER) from None
-
-    def _connect(self) -> Engine:
-        try:
-            url = make_url(self.url)
-        except ArgumentError:
-            # The URL may hold a password.
-            raise ValueError("Database.url is no SQLAlchemy URL.") from None
-        if url.get_backend_name() == "sqlite":
-            return _sqlite(url, self.busy_timeout)
-        try:
-            return create_engine(
-                url,
-                pool_pre_ping=True,
-                pool_timeout=self.busy_timeout,
-                # A password, or what a viewer typed, is nothing for a log.
-                hide_parameters=True,
-            )
-        except (SQLAlchemyError, ImportError) as error:
-            raise ValueError(
-                f"Database.url needs a driver that is not installed ({url.get_backend_name()}): "
-                "pip install 'jupyter_dashboards_api[postgres]'"
-            ) from error
-
-
-def _sqlite(url: URL, busy_timeout: float) -> Engine:
-    if url.database and url.database != ":memory:":
-        file = Path(url.database)
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Made by us, so that nobody else can read it from the first moment on; WAL files get the same mode.
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(
-        url,
-        connect_args={"timeout": busy_timeout, "check_same_thread": False},
-        hide_parameters=True,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        # Transactions are begun below: sqlite3 by itself begins none before a SELECT or a CREATE TABLE.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        # A transaction that reads first and then writes can't wait for another writer, and fails; so it asks at once.
-        reading = connection.get_execution_options().get("dashboards_read")
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-    return engine
+    def _run(self, work: Callable[[Session], T], write: bool, latest: float) -> T:
+        # Whoever waited long enough behind others must not start to wait for the database.
+        if time.monotonic() > latest:
+            self.log.error("The database does not answer: too much is waiting for it")
+            raise Unavailable("The database does not answer.", _RETRY_AFTER)
+        with self.transaction(write=write) as session:
+            return work(session)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -10,10 +14,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from ..backends import READ_ONLY
+
 _HERE = Path(__file__).parent
 
 # Any number will do, as long as no other program locks by it.
 _ADVISORY_LOCK = 7_239_140_553
+
+_ALONE = threading.Lock()
 
 
 class NewerSchema(RuntimeError):
@@ -25,26 +33,69 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
     Raises `NewerSchema` when the database is ahead of this version.
     """
-    with engine.connect() as connection, connection.begin():
-        # SQLite's transaction is exclusive to writers as it is (`engine.py`).
-        if engine.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
-        config = _config(connection)
-        current = MigrationContext.configure(connection).get_current_revision()
-        script = ScriptDirectory.from_config(config)
-        known = {each.revision for each in script.walk_revisions()}
-        if current is not None and current not in known:
-            raise NewerSchema(
-                "The database was made by a newer version of jupyter_dashboards_api: install that one, or set Database.url."
-            )
-        if revision != "head" or current != script.get_current_head():
-            command.upgrade(config, revision)
+    # Most starts find nothing to do, and then wait for nobody.
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        if revision == "head" and _current(connection) == _script(connection).get_current_head():
+            return
+    with migrating(engine) as connection:
+        current = _current(connection)
+        if revision != "head" or current != _script(connection).get_current_head():
+            command.upgrade(_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
     """Takes migrations back, down to a revision. What only the later schema can hold is lost."""
-    with engine.connect() as connection, connection.begin():
+    with migrating(engine) as connection:
         command.downgrade(_config(connection), revision)
+
+
+@contextmanager
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """A connection for migrations, in one transaction. Others that ask for one, in any process, wait for its end."""
+    # Alembic keeps what it works on in the process, not in the thread.
+    with (
+        _ALONE,
+        engine.connect() as connection,
+        _without_foreign_keys(connection),
+        connection.begin(),
+    ):
+        # SQLite's transaction is exclusive to writers as it is (`backends.py`).
+        if engine.dialect.name == "postgresql":
+            # Others' migrations may take longer than a request may wait.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+        yield connection
+
+
+@contextmanager
+def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """Where a column is changed by copying its table, the old table's rows would take those along that refer to them."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    # Not by SQLAlchemy, which would begin a transaction first: in one, SQLite ignores this.
+    sqlite: Any = connection.connection.dbapi_connection
+    sqlite.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        sqlite.execute("PRAGMA foreign_keys=ON")
+
+
+def _current(connection: Connection) -> str | None:
+    """The revision of the schema; None: there is none yet."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None:
+        known = {each.revision for each in _script(connection).walk_revisions()}
+        if current not in known:
+            raise NewerSchema(
+                "The database belongs to a newer version of jupyter_dashboards_api, or to another program: install that version, or set Database.url."
+            )
+    return current
+
+
+def _script(connection: Connection) -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(connection))
 
 
 def _config(connection: Connection) -> Config:
