@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 
 from ..database.engine import Database
 from ..database.tables import Account, LoginSession
@@ -39,14 +40,15 @@ class Accounts:
         """Raises `Conflict` for a name that is taken, and `InvalidRequest` for a bad name, group or password."""
         name, hashed = clean_username(username), hash_password(check_strength(password))
         cleaned = clean_groups(groups)
-        with self._database.transaction() as session:
-            if session.scalar(select(Account.id).where(Account.username == name)) is not None:
-                raise Conflict(f"There is a viewer {name} already.")
-            session.add(Account(username=name, password_hash=hashed, groups=cleaned))
+        try:
+            with self._database.transaction() as session:
+                session.add(Account(username=name, password_hash=hashed, groups=cleaned))
+        except IntegrityError as error:
+            raise Conflict(f"There is a viewer {name} already.") from error
 
     def set_password(self, username: str, password: str) -> None:
         """Sets a password, and ends the viewer's sessions. Raises `NotFound` and `InvalidRequest`."""
-        hashed = hash_password(check_strength(password))
+        username, hashed = _composed(username), hash_password(check_strength(password))
         with self._database.transaction() as session:
             account = session.scalar(select(Account).where(Account.username == username))
             if account is None:
@@ -56,7 +58,7 @@ class Accounts:
 
     def set_groups(self, username: str, groups: Iterable[str]) -> None:
         """Puts a viewer into these groups and no others, sessions that are open included. Raises `NotFound`."""
-        cleaned = clean_groups(groups)
+        username, cleaned = _composed(username), clean_groups(groups)
         with self._database.transaction() as session:
             account = session.scalar(select(Account).where(Account.username == username))
             if account is None:
@@ -69,6 +71,7 @@ class Accounts:
 
     def remove(self, username: str) -> None:
         """Ends an account and its sessions. Raises `NotFound`."""
+        username = _composed(username)
         with self._database.transaction() as session:
             account = session.scalar(select(Account).where(Account.username == username))
             if account is None:
@@ -86,6 +89,7 @@ class Accounts:
 
     def find(self, username: str) -> tuple[str, list[str]] | None:
         """The password's hash and the groups of an account; None when there is none."""
+        username = _composed(username)
         with self._database.transaction(write=False) as session:
             account = session.scalar(select(Account).where(Account.username == username))
             return (account.password_hash, list(account.groups)) if account is not None else None
@@ -93,7 +97,7 @@ class Accounts:
 
 def clean_username(username: str) -> str:
     """The name, if a viewer may be called so. Raises `InvalidRequest`."""
-    name = unicodedata.normalize("NFC", username)
+    name = _composed(username)
     if (
         not name.strip()
         or name != name.strip()
@@ -105,6 +109,11 @@ def clean_username(username: str) -> str:
             f"A viewer's name has up to {MAX_NAME_LENGTH} characters, no colon and no space at its ends."
         )
     return name
+
+
+def _composed(username: str) -> str:
+    """The name in the form in which it is stored: keyboards and files write `é` in two ways."""
+    return unicodedata.normalize("NFC", username)
 
 
 def clean_groups(groups: Iterable[str]) -> list[str]:

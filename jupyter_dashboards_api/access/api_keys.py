@@ -151,6 +151,8 @@ class APIKeys:
         scopes: Sequence[str],
         expires_at: datetime | None,
     ) -> tuple[KeyInfo, str]:
+        # Others that make a key for this owner wait here, and are counted then.
+        session.execute(select(APIKey.id).where(APIKey.owner == owner).with_for_update())
         count = session.scalar(select(func.count()).where(APIKey.owner == owner)) or 0
         if count >= self._max_keys:
             raise InvalidRequest(

@@ -88,6 +88,9 @@ class PAMAuthenticator(Authenticator):
         except pamela.PAMError as error:
             self.log.info("PAM does not let a viewer in: %s", error)
             return None
+        except UnicodeEncodeError:
+            # Lone surrogates: nothing that C can be given.
+            return None
         groups = _groups_of(username)
         if self.allowed_group and self.allowed_group not in groups:
             return None

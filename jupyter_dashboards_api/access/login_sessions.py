@@ -73,11 +73,14 @@ class LoginSessions:
             )
         return info
 
-    async def is_valid(self, session_id: str) -> bool:
-        """Whether a session (by its id) has not ended."""
-        return await self._database.read(
-            lambda session: self._valid(session, LoginSession.id == session_id) is not None
-        )
+    async def groups_of(self, session_id: str) -> frozenset[str] | None:
+        """The groups that a session's viewer is in now, by the session's id; None when it has ended."""
+
+        def look(session: Session) -> frozenset[str] | None:
+            row = self._valid(session, LoginSession.id == session_id)
+            return frozenset(row.groups) if row is not None else None
+
+        return await self._database.read(look)
 
     async def end(self, session_id: str) -> None:
         """Ends one session."""

@@ -8,15 +8,12 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
-from ..errors import TooManyAttempts, Unauthorized, Unavailable
-from .accounts import MAX_NAME_LENGTH
+from ..errors import InvalidRequest, TooManyAttempts, Unauthorized, Unavailable
+from .accounts import clean_username
 from .authenticators import Authenticator, Viewer
 from .login_sessions import LoginSessions
 from .passwords import MAX_LENGTH, HashingThreads
 from .throttle import FailureLimit
-
-_OWNER = "\0owner"
-"""The name under which failures of the server's own login are counted; no viewer can have it."""
 
 _RETRY_AFTER = 10
 
@@ -45,29 +42,43 @@ class Logins:
 
         Raises `Unauthorized` for a wrong name or password, `TooManyAttempts`, and `Unavailable` when it can't be checked.
         """
-        await self._check_attempts(username, address)
-        possible = len(username) <= MAX_NAME_LENGTH and len(password) <= MAX_LENGTH
-        viewer = await self._authenticate(username, password) if possible else None
-        if viewer is None:
-            self._failed(username, address)
+        self._check_address(address)
+        viewer, name = None, _possible(username)
+        if name is not None:
+            # Whoever guesses at somebody's password must not keep them out of where they are logged in already.
+            exempt = await self._sessions.knows(name, address)
+
+            def check() -> None:
+                self._check_address(address)
+                if not exempt:
+                    self._wait(self._by_name.wait(_counted(name), time.monotonic()))
+
+            check()
+            if len(password) <= MAX_LENGTH:
+                # Asked again at its turn: of many attempts at once, most were let in before one of them had failed.
+                viewer = await self._authenticate(name, password, check)
+        if viewer is None or name is None:
+            self._failed(name, address)
             raise Unauthorized("Wrong name or password.")
-        self._by_name.succeeded(username)
+        self._by_name.succeeded(_counted(name))
         return viewer, await self._sessions.begin(viewer, address)
 
     async def check_owner(self, check: Callable[[], Awaitable[bool]], address: str) -> bool:
         """Whether the server's own login, which `check` asks, is right. Raises `TooManyAttempts`."""
-        self._wait(self._by_address.wait(address, time.monotonic()))
+        self._check_address(address)
         if await check():
             return True
-        self._failed(_OWNER, address)
+        self._failed(None, address)
         return False
 
-    async def _authenticate(self, username: str, password: str) -> Viewer | None:
+    async def _authenticate(
+        self, username: str, password: str, before: Callable[[], None]
+    ) -> Viewer | None:
         try:
             return await self._threads.run(
-                lambda: self._authenticator.authenticate(username, password)
+                lambda: self._authenticator.authenticate(username, password), before
             )
-        except Unavailable:
+        except (Unavailable, TooManyAttempts):
             raise
         except Exception as error:
             self._log.exception("%s failed", type(self._authenticator).__name__)
@@ -75,17 +86,13 @@ class Logins:
                 "Logging in does not work now: try again later.", _RETRY_AFTER
             ) from error
 
-    async def _check_attempts(self, username: str, address: str) -> None:
-        clock = time.monotonic()
-        self._wait(self._by_address.wait(address, clock))
-        wait = self._by_name.wait(username, clock)
-        # Whoever guesses at somebody's password must not keep them out of where they are logged in already.
-        if wait > 0 and not await self._sessions.knows(username, address):
-            self._wait(wait)
+    def _check_address(self, address: str) -> None:
+        self._wait(self._by_address.wait(address, time.monotonic()))
 
-    def _failed(self, username: str, address: str) -> None:
+    def _failed(self, name: str | None, address: str) -> None:
         clock = time.monotonic()
-        self._by_name.failed(username, clock)
+        if name is not None:
+            self._by_name.failed(_counted(name), clock)
         self._by_address.failed(address, clock)
 
     def _wait(self, seconds: float) -> None:
@@ -93,6 +100,19 @@ class Logins:
             raise TooManyAttempts(
                 "Too many attempts: try again in a few minutes.", max(1, math.ceil(seconds))
             )
+
+
+def _possible(username: str) -> str | None:
+    """The name as accounts have it; None when nobody can be called so."""
+    try:
+        return clean_username(username)
+    except InvalidRequest:
+        return None
+
+
+def _counted(name: str) -> str:
+    """The name under which failures count: for many directories, `Ann` is the account `ann`."""
+    return name.casefold()
 
 
 def same_secret(one: str, other: str) -> bool:

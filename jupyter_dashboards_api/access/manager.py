@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -113,6 +114,7 @@ class AccessManager(LoggingConfigurable):
     activity_days = Float(
         400.0,
         min=0.0,
+        max=100 * 366.0,
         help="""Days that entries of the activity log are kept.""",
     ).tag(config=True)
 
@@ -234,8 +236,9 @@ class AccessManager(LoggingConfigurable):
 
     async def still_permitted(self, caller: Caller, path: str) -> bool:
         """Whether a caller who was let in earlier would be let in now."""
-        if caller.kind == "viewer" and not await self.sessions.is_valid(caller.credential_id):
-            return False
+        if caller.kind == "viewer":
+            groups = await self.sessions.groups_of(caller.credential_id)
+            return groups is not None and await self.may_open(replace(caller, groups=groups), path)
         if caller.kind == "key":
             scopes = await self.keys.scopes_of(caller.credential_id)
             return scopes is not None and grants(scopes, "dashboard:read")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +21,10 @@ from .callers import Visit
 from .secret_values import new_id
 
 _ALGORITHM = "HS256"
-_MAX_LENGTH = 4096
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+# A path has up to 4096 bytes; JSON makes up to three of one, and base64 a third more.
+_MAX_LENGTH = 20_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class PageTokens:
         )
 
     def _decode(self, audience: str, token: str) -> dict[str, Any] | None:
-        if not token or len(token) > _MAX_LENGTH:
+        if len(token) > _MAX_LENGTH or not _FORM.fullmatch(token):
             return None
         try:
             claims: dict[str, Any] = jwt.decode(
@@ -111,6 +115,6 @@ class PageTokens:
                 audience=audience,
                 options={"require": ["exp", "aud"]},
             )
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, RecursionError):
             return None
         return claims

@@ -71,16 +71,23 @@ class HashingThreads:
 
     def __init__(self, threads: int = 2, max_waiting: int = 256) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dashboards-password")
+        # The pool's own queue would not ask again whether the work is still wanted.
+        self._free = asyncio.Semaphore(threads)
         self._max_waiting = max_waiting
         self._waiting = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns. Raises `Unavailable` when too many others wait."""
+    async def run(self, work: Callable[[], T], before: Callable[[], None] = lambda: None) -> T:
+        """What `work` returns. Raises `Unavailable` when too many others wait.
+
+        `before` is called in the event loop when it is this one's turn; what it raises is raised, and `work` not begun.
+        """
         if self._waiting >= self._max_waiting:
             raise Unavailable("Too many logins at once: try again soon.", _RETRY_AFTER)
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with self._free:
+                before()
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._waiting -= 1
 

@@ -29,10 +29,14 @@ from traitlets.config import LoggingConfigurable
 from .callers import Caller
 
 _WORDS = ("public", "viewers", "nobody")
+_GROUP = "group:"
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 
 # The file is looked at again after so many seconds.
 _KEPT = 1.0
+
+# Two changes within so many nanoseconds can have the same time, in coarse file systems.
+_SAME_TIME = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ def _includes(rule: str | frozenset[str], caller: Caller) -> bool:
     if caller.kind != "viewer":
         return False
     if isinstance(rule, frozenset):
-        return caller.name in rule or any(f"group:{group}" in rule for group in caller.groups)
+        # A name must not pass for a group, whatever names an authenticator lets in.
+        named = caller.name in rule and not caller.name.startswith(_GROUP)
+        return named or any(f"{_GROUP}{group}" in rule for group in caller.groups)
     return rule == "viewers"
 
 
@@ -87,7 +93,7 @@ def parse_rules(text: str) -> Rules:
     """The rules of an access file. Raises `ValueError` that says what is wrong: a typing error must let nobody in."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"not TOML: {error}") from error
     unknown = data.keys() - {"default", "rules"}
     if unknown:
@@ -151,11 +157,14 @@ class AccessRules(LoggingConfigurable):
             if revision != self._revision:
                 if found.st_size > _MAX_FILE_BYTES:
                     raise ValueError("it is too large")
-                self._rules = parse_rules(Path(self.file).read_text(encoding="utf-8"))
-                self._revision, self._complaint = revision, ""
-                self.log.info("Access rules: %d, from %s", len(self._rules.by_path), self.file)
+                rules = parse_rules(Path(self.file).read_text(encoding="utf-8"))
+                if rules != self._rules:
+                    self.log.info("Access rules: %d, from %s", len(rules.by_path), self.file)
+                settled = time.time_ns() - found.st_mtime_ns > _SAME_TIME
+                self._rules, self._complaint = rules, ""
+                self._revision = revision if settled else None
         except FileNotFoundError:
-            self._rules, self._revision = Rules(), None
+            self._rules, self._revision, self._complaint = Rules(), None, ""
         except (OSError, ValueError) as error:
             self._rules, self._revision = Rules(), None
             complaint = str(error)

@@ -8,6 +8,7 @@ Terms
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,8 @@ SETTINGS = ("whitelabel", "noHeader", "showInspector", "legend", "detailed", "hi
 THEMES = ("light", "dark", "system")
 MAX_PARAMETERS_LENGTH = 4096
 MAX_FRAME_ANCESTORS = 50
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,12 @@ class Shares:
 
         def work(session: Session) -> ShareConfiguration:
             # The lock on the share is what makes others wait (SQLite has one writer anyway).
-            share = _of(session, notebook_id, lock=True) or _new(session, notebook_id, by)
+            share = _of(session, notebook_id, lock=True)
+            if share is None:
+                # Another may have made it meanwhile, and others may be refreshing it.
+                _new(session, notebook_id, by)
+                share = _of(session, notebook_id, lock=True)
+                assert share is not None
             end = now() + GRACE
             for token in share.tokens:
                 if token.expires_at is None:
@@ -165,7 +173,7 @@ class Shares:
                 return None
             return _opened(share, token, notebook)
 
-        if not token or len(token) > 64:
+        if not _TOKEN.fullmatch(token):
             return None
         return await self._database.read(look)
 

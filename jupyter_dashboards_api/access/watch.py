@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..errors import DashboardsError
+from ..errors import Unavailable
 from .callers import Caller
 
 
@@ -74,10 +74,21 @@ class CallerWatch:
             try:
                 if place not in known:
                     known[place] = await self._still_permitted(*place)
-            except DashboardsError as error:
+            except Unavailable as error:
                 # Not known now is not ended; nobody new gets in meanwhile.
                 self._log.warning("Rights can't be looked at: %s", error.message)
                 return
+            except Exception:
+                # This task must go on: without it nobody's right would ever end.
+                self._log.exception("The right of a caller can't be looked at")
+                continue
             if not known[place] and watched in self._watched:
                 self._watched.discard(watched)
-                watched.ended()
+                self._end(watched)
+
+    def _end(self, watched: _Watched) -> None:
+        try:
+            watched.ended()
+        except Exception:
+            # The others are still to be looked at.
+            self._log.exception("A connection whose right has ended was not closed")

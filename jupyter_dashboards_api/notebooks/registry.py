@@ -9,6 +9,7 @@ Paths here are those of the contents manager, not those below `DashboardsApp.roo
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import string
 import uuid
@@ -16,13 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..dashboards.staging import is_staging
 from ..database.engine import Database
 from ..database.tables import Notebook, now
+from ..errors import InvalidRequest
 
 CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 
@@ -47,6 +49,8 @@ class NotebookRegistry:
         """`changed` is called after a notebook has moved or gone."""
         self._database = database
         self._changed = changed
+        # One event after the other, in their order: a notebook may move twice.
+        self._events = asyncio.Lock()
 
     async def identify(self, path: str) -> NotebookId:
         """The ids of the notebook at a path, made now if it has none. The caller knows that it is there."""
@@ -74,6 +78,7 @@ class NotebookRegistry:
 
     async def find(self, path: str) -> NotebookId | None:
         """The ids of the notebook at a path; None when it never needed one."""
+        await self._informed()
 
         def look(session: Session) -> NotebookId | None:
             notebook = _at(session, path)
@@ -83,11 +88,13 @@ class NotebookRegistry:
 
     async def moved(self, path: str, new_path: str) -> None:
         """A notebook, or a folder with all that is in it, is called otherwise now."""
+        if path == new_path:
+            return
 
         def work(session: Session) -> int:
             # What was there was replaced by it.
             _delete(session, new_path)
-            moved = _below(session, path)
+            moved = session.scalars(select(Notebook).where(_below(path))).all()
             for notebook in moved:
                 notebook.path = new_path + notebook.path[len(path) :]
             return len(moved)
@@ -102,14 +109,29 @@ class NotebookRegistry:
 
     async def on_contents_event(self, logger: Any, schema_id: str, data: dict[str, Any]) -> None:
         """A listener of the contents manager's events."""
+        async with self._events:
+            await self._take(data)
+
+    async def _take(self, data: dict[str, Any]) -> None:
         action, path = data.get("action"), str(data.get("path", "")).strip("/")
         if action == "rename":
             source = str(data.get("source_path", "")).strip("/")
             # An upload puts the old notebook aside and the new one in its place, which is the same notebook.
             if source and path and not (_is_staged(source) or _is_staged(path)):
-                await self.moved(source, path)
+                try:
+                    await self.moved(source, path)
+                except InvalidRequest:
+                    # A name that can't be stored, such as one that isn't UTF-8. It is not where it was, in any case.
+                    await self.deleted(source)
         elif action == "delete" and path and not _is_staged(path):
             await self.deleted(path)
+
+    async def _informed(self) -> None:
+        """Waits until what the contents manager has told so far is in the database."""
+        # The listener is a task, which may not have begun.
+        await asyncio.sleep(0)
+        async with self._events:
+            pass
 
 
 def _is_staged(path: str) -> bool:
@@ -122,22 +144,20 @@ def _at(session: Session, path: str) -> Notebook | None:
     )
 
 
-def _below(session: Session, path: str) -> list[Notebook]:
-    """The notebook at a path, and those in it if it is a folder."""
-    return list(
-        session.scalars(
-            select(Notebook).where(
-                (Notebook.path == path) | Notebook.path.startswith(f"{path}/", autoescape=True),
-                Notebook.deleted_at.is_(None),
-            )
-        )
-    )
+def _below(path: str) -> ColumnElement[bool]:
+    """Of the notebook at a path, and of those in it if it is a folder."""
+    prefix = f"{path}/"
+    # Not LIKE: for SQLite, that takes `Sales` for `sales`.
+    inside = func.substr(Notebook.path, 1, len(prefix)) == prefix
+    return and_(or_(Notebook.path == path, inside), Notebook.deleted_at.is_(None))
 
 
 def _delete(session: Session, path: str) -> int:
-    ids = [notebook.id for notebook in _below(session, path)]
-    session.execute(update(Notebook).where(Notebook.id.in_(ids)).values(deleted_at=now()))
-    return len(ids)
+    # No notebook has been loaded that would have to follow.
+    statement = update(Notebook).where(_below(path)).values(deleted_at=now())
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)
+    return int(result.rowcount)
 
 
 def _ids(notebook: Notebook) -> NotebookId:
