@@ -24,6 +24,7 @@ from ..errors import NotFound, Unreadable
 from .contents import ContentsStore, Entry
 from .outputs import Image
 from .rendering import DashboardRenderer, RenderedDashboard
+from .trust import Trust
 
 # Rendering is bound by the CPU and by Python's lock; more threads would only take turns.
 _THREADS = 2
@@ -59,10 +60,17 @@ class DashboardCache(LoggingConfigurable):
         help="Memory for rendered dashboards and their images, in bytes.",
     ).tag(config=True)
 
-    def __init__(self, store: ContentsStore, renderer: DashboardRenderer, **options: Any) -> None:
+    def __init__(
+        self,
+        store: ContentsStore,
+        renderer: DashboardRenderer,
+        trust: Trust | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._store = store
         self._renderer = renderer
+        self._trust = trust or Trust()
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._by_key: OrderedDict[str, RenderedDashboard] = OrderedDict()
         self._bytes = 0
@@ -166,13 +174,14 @@ class DashboardCache(LoggingConfigurable):
         self, notebook: NotebookNode, path: str, view: str | None, modified: datetime | None
     ) -> tuple[str, RenderedDashboard]:
         """In a thread. Looks the content up before rendering it."""
-        parts = (path, view, modified.isoformat() if modified else "", notebook)
+        trusted = self._trust.covers(path)
+        parts = (path, view, modified.isoformat() if modified else "", notebook, trusted)
         text = json.dumps(parts, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         known = self._by_key.get(key)
         if known is not None:
             return key, known
-        return key, self._renderer.render(notebook, path, view, modified)
+        return key, self._renderer.render(notebook, path, view, modified, trusted)
 
     def _keep(self, key: str, rendered: RenderedDashboard) -> None:
         self._drop(key)

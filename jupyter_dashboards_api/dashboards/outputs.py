@@ -21,6 +21,7 @@ from bs4.builder import ParserRejectedMarkup
 from bs4.element import PreformattedString
 from nbconvert.filters import ansi2html as nbconvert_ansi2html
 
+from .sanitiser import REFUSED, nothing_but_scripts, sanitised, style_sheet
 from .terminal import overwritten
 
 _IMAGE_EXTENSIONS = {
@@ -80,7 +81,8 @@ class Piece:
 
     `kind` decides the markup: `stream` and `text` hold HTML made from ANSI text, `html` and `markdown` author's HTML,
     `latex` text for the client's typesetter, `image` a picture, `error` the viewer's text or a traceback's HTML, and
-    `placeholder` is the sized box of what only a script can draw. `data` is JSON that the client draws from, if any.
+    `placeholder` is the sized box of what only a script can draw, with HTML of ours that says why where none may.
+    `data` is JSON that the client draws from, if any.
     """
 
     kind: Literal["stream", "text", "html", "markdown", "latex", "image", "error", "placeholder"]
@@ -98,6 +100,8 @@ class OutputReader:
     show_tracebacks: bool = False
     show_stderr: bool = False
     error_text: str = ""
+    trusted: bool = False
+    """Whether the author's HTML may act as it likes. Otherwise it is sanitised."""
     images: dict[str, Image] = field(default_factory=dict)
     image_url: Any = None
     """Image name → URL, for images inside HTML."""
@@ -129,21 +133,27 @@ class OutputReader:
         return found
 
     def clean_html(self, html: str) -> str:
-        """The author's HTML, balanced, without scripts, its embedded images made into URLs.
+        """The author's HTML, balanced, without scripts, its embedded images made into URLs; sanitised unless trusted.
 
-        Not a sanitiser. An unclosed or stray tag would otherwise take the rest of the page with it, and scripts
-        would not run anyway: they have no nonce. A whole HTML document becomes a part of the page.
+        An unclosed or stray tag would otherwise take the rest of the page with it, and scripts would not run anyway:
+        they have no nonce. A whole HTML document becomes a part of the page.
         """
         if html.count("<") - html.count(">") > _MAX_UNFINISHED or _depth(html) > _MAX_DEPTH:
             return f"<pre>{_escape(html)}</pre>"
         soup = _parsed(html)
         for node in list(soup.descendants):
+            if node.decomposed:
+                continue
             if isinstance(node, PreformattedString):
                 # Comments, declarations and the like: a browser may see their end sooner than this parser.
                 node.extract()
-            elif isinstance(node, Tag) and not node.decomposed:
+            elif isinstance(node, Tag):
                 self._clean_tag(node)
-        return str(soup)
+        if self.trusted:
+            return str(soup)
+        sheets = (style_sheet("".join(map(str, tag.contents))) for tag in soup.find_all("style"))
+        # After the parser above, which reads HTML less strictly than browsers do.
+        return sanitised(str(soup), "".join(sheets))
 
     def _clean_tag(self, tag: Tag) -> None:
         if tag.name in _DROPPED and not (tag.name == "title" and tag.find_parent("svg")):
@@ -190,9 +200,15 @@ class OutputReader:
             mime = scripted if scripted is not None and plot else _WIDGET
             if image is not None:
                 return Piece("image", mime=mime, image=image.image, alt=alt, data=payload)
+            if not self.trusted and any(mime in data for mime in _BOKEH):
+                return Piece("placeholder", html=REFUSED)
             return Piece("placeholder", mime=mime, data=payload)
         if "text/html" in data:
-            return Piece("html", "text/html", self.clean_html(_text(data["text/html"])))
+            source = _text(data["text/html"])
+            html = self.clean_html(source)
+            if not self.trusted and nothing_but_scripts(source, html):
+                return Piece("placeholder", "text/html", REFUSED)
+            return Piece("html", "text/html", html)
         if "text/markdown" in data:
             return Piece("markdown", "text/markdown", _text(data["text/markdown"]))
         if "text/latex" in data:
@@ -202,7 +218,7 @@ class OutputReader:
         if scripted is not None:
             return Piece("placeholder", scripted, data=_embedded(data[scripted]))
         if "application/javascript" in data:
-            return None
+            return None if self.trusted else Piece("placeholder", "application/javascript", REFUSED)
         if "text/plain" in data:
             return Piece("text", "text/plain", ansi2html(_text(data["text/plain"])))
         return None

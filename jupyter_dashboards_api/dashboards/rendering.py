@@ -92,8 +92,12 @@ class DashboardRenderer(LoggingConfigurable):
         path: str,
         view: str | None = None,
         last_modified: datetime | None = None,
+        trusted: bool = False,
     ) -> RenderedDashboard:
-        """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images."""
+        """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images.
+
+        HTML of the author's is sanitised unless the notebook is `trusted`.
+        """
         layout = layout_of(
             notebook.metadata,
             [CellInfo(cell.cell_type, cell.metadata) for cell in notebook.cells],
@@ -103,6 +107,7 @@ class DashboardRenderer(LoggingConfigurable):
             show_tracebacks=self._show_tracebacks,
             show_stderr=self._show_stderr,
             error_text=self._error_text,
+            trusted=trusted,
             image_url=lambda name: f"{self._images_url}/{name}?path={quote(path, safe='')}",
         )
         cells = [

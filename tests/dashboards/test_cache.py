@@ -54,12 +54,17 @@ class WatchedRenderer(DashboardRenderer):
         self.go.set()
 
     def render(
-        self, notebook: Any, path: str, view: Any = None, last_modified: Any = None
+        self,
+        notebook: Any,
+        path: str,
+        view: Any = None,
+        last_modified: Any = None,
+        trusted: bool = False,
     ) -> RenderedDashboard:
         self.rendered.append((path, view))
         self.threads.add(threading.get_ident())
         assert self.go.wait(30)
-        return super().render(notebook, path, view, last_modified)
+        return super().render(notebook, path, view, last_modified, trusted)
 
 
 @pytest.fixture
