@@ -50,6 +50,8 @@ SERVER_CREDENTIALS = (
     "JUPYTERHUB_*OAUTH*",
     "JUPYTERHUB_*SECRET*",
     "JUPYTERHUB_*TOKEN*",
+    # This project's own: its database's URL, for one, has a password in it.
+    "JUPYTER_DASHBOARDS_*",
     "JUPYTER_*AUTH*",
     "JUPYTER_*PASSWORD*",
     "JUPYTER_*SECRET*",
@@ -57,7 +59,7 @@ SERVER_CREDENTIALS = (
     "KG_*PASSWORD*",
     "KG_*TOKEN*",
 )
-"""Names (shell patterns) of the variables that hold credentials of Jupyter servers and gateways."""
+"""Names (shell patterns) of the variables that hold credentials of Jupyter servers, gateways and this project."""
 
 _DROPPED_PARAMETERS = frozenset({"token", "_xsrf"})
 _USER_FIELDS = ("username", "name", "display_name", "initials", "avatar_url", "color")

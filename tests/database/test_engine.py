@@ -100,13 +100,15 @@ async def test_a_write_is_given_up_when_others_write_for_too_long(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
 
-    database = Database(url=database_url, busy_timeout=0.2)
+    database = Database(url=database_url, busy_timeout=1.0)
     database.open()
     with writing(database_url):
         writes = [database.write(add(f"user-{n}")) for n in range(12)]
         answers = await asyncio.gather(*writes, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     assert "The database does not answer" in caplog.text
+    # Those behind them were not made to wait once more.
+    assert "too much is waiting" in caplog.text
     assert "accounts" not in caplog.text
     await database.write(add("ada"))
     assert usernames(database) == ["ada"]
@@ -207,6 +209,17 @@ async def test_a_database_that_stops_is_unavailable_until_it_is_back(
         server.start()
         await database.write(add("eve"))
         assert usernames(database) == ["ada", "eve"]
+        database.close()
+
+
+async def test_nobody_notices_that_a_database_was_restarted_in_between() -> None:
+    with Postgres() as server:
+        database = Database(url=server.new_database())
+        await database.write(add("ada"))
+        server.stop()
+        server.start()
+        await database.write(add("ben"))
+        assert usernames(database) == ["ada", "ben"]
         database.close()
 
 

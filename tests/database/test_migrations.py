@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -109,13 +110,38 @@ database.close()
     database.close()
 
 
-def test_threads_that_open_one_database_at_once_all_come_up(database_url: str) -> None:
-    databases = [Database(url=database_url) for _ in range(4)]
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(Database.open, databases))
+def test_threads_that_open_databases_at_once_all_come_up(database_url: str, tmp_path: Path) -> None:
+    urls = [database_url] * 4 + [f"sqlite:///{tmp_path / str(number)}" for number in range(8)]
+    databases = [Database(url=url) for url in urls]
+    begin = threading.Barrier(len(databases))
+
+    def open_it(database: Database) -> None:
+        begin.wait(60)
+        database.open()
+
+    with ThreadPoolExecutor(len(databases)) as threads:
+        list(threads.map(open_it, databases))
     for database in databases:
         assert usernames(database) == []
         database.close()
+
+
+def test_a_new_file_that_many_connect_to_at_once_lets_all_in(tmp_path: Path) -> None:
+    number = 4
+    begin = threading.Barrier(number)
+
+    def connect(engine: Engine) -> str:
+        begin.wait(60)
+        with engine.connect() as connection:
+            mode = connection.execute(text("PRAGMA journal_mode")).scalar_one()
+        engine.dispose()
+        return str(mode)
+
+    with ThreadPoolExecutor(number) as threads:
+        for round_ in range(30):
+            url = f"sqlite:///{tmp_path / str(round_)}"
+            engines = [backends.create(url, 15) for _ in range(number)]
+            assert list(threads.map(connect, engines)) == ["wal"] * number
 
 
 def test_a_later_versions_database_is_refused_and_left_as_it_is(database: Database) -> None:

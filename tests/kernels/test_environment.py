@@ -36,6 +36,8 @@ CREDENTIALS = [
     "JUPYTER_GATEWAY_HEADERS",
     "KERNEL_GATEWAY_TOKEN",
     "JUPYTER_PASSWORD",
+    "JUPYTER_DASHBOARDS_DATABASE_URL",
+    "Jupyter_Dashboards_Database_Url",
     "jupyter_token",
 ]
 
