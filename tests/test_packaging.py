@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jupyter_dashboards_api"
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 SERVER_CONFIG = "etc/jupyter/jupyter_server_config.d/jupyter_dashboards_api.json"
 
 
@@ -108,6 +110,10 @@ def test_the_wheel_carries_every_module_template_and_built_asset(distributions: 
     assert "jupyter_dashboards_api/static/manifest.json" in static
     assert any(name.endswith(".js.br") for name in static)
     assert any(name.endswith(".woff2") for name in static)
+    # The walk above would not miss them if they were missing here too: without them no server starts.
+    migrations = "jupyter_dashboards_api/database/migrations"
+    assert f"{migrations}/script.py.mako" in names
+    assert f"{migrations}/versions/0001_access.py" in names
     assert not any(name.endswith(".stamp") for name in static)
     assert not any(name.startswith(("frontend/", "tests/", "_build/")) for name in names)
 
@@ -224,25 +230,38 @@ def test_the_version_of_node_is_read_from_the_program(
 def test_every_import_of_the_package_is_a_declared_dependency() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    requirements = setup["options"]["install_requires"].split("\n")
-    declared = {canonical(Requirement(line).name) for line in requirements if line}
+    always = names_of(setup["options"]["install_requires"])
+    # What an extra brings is imported only by the function that uses it.
+    on_demand = always | {
+        name
+        for extra in ("pam", "postgres")
+        for name in names_of(setup["options.extras_require"][extra])
+    }
     providers = importlib.metadata.packages_distributions()
     for path in PACKAGE.rglob("*.py"):
-        for module in imported_modules(path):
-            if module in sys.stdlib_module_names or module == PACKAGE.name:
-                continue
-            names = {canonical(name) for name in providers.get(module, [module])}
-            assert names & declared, f"{path.name} imports {module}"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions = [node for node in ast.walk(tree) if isinstance(node, FUNCTION)]
+        inside = {node for function in functions for node in ast.walk(function)}
+        for declared, nodes in ((on_demand, inside), (always, set(ast.walk(tree)) - inside)):
+            for module in imported_modules(nodes):
+                if module in sys.stdlib_module_names or module == PACKAGE.name:
+                    continue
+                names = {canonical(name) for name in providers.get(module, [module])}
+                assert names & declared, f"{path.name} imports {module}"
+
+
+def names_of(requirements: str) -> set[str]:
+    return {canonical(Requirement(line).name) for line in requirements.split("\n") if line}
 
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def imported_modules(path: Path) -> set[str]:
-    """The top-level names of a file's absolute imports."""
+def imported_modules(nodes: Iterable[ast.AST]) -> set[str]:
+    """The top-level names of the absolute imports among nodes."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -115,7 +115,8 @@ class Database(LoggingConfigurable):
         """What `work` returns for a session whose changes are committed when it has returned.
 
         Raises as `transaction` does; nothing has changed then, unless the connection broke during the commit itself. If
-        the caller is cancelled, work that has begun is still carried out.
+        the caller is cancelled, work that has begun is still carried out. PostgreSQL does several at once: what `work`
+        reads in order to change it, it reads with `with_for_update()`.
         """
         return await self._in_thread(work, write=True)
 
