@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,17 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from traitlets import Bool, Dict, Enum, Integer, List, TraitError, Unicode, default, validate
 
+from .access.authenticators import AccountAuthenticator, PAMAuthenticator
+from .access.manager import AccessManager
+from .access.rules import AccessRules
 from .dashboards.budget import ByteBudget
 from .dashboards.cache import DashboardCache
 from .dashboards.contents import ContentsStore
+from .dashboards.csp import is_source
 from .dashboards.finder import DashboardFinder
 from .dashboards.rendering import DashboardRenderer
+from .dashboards.trust import Trust
+from .database.engine import Database
 from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
 from .notebooks.uploads import NotebookUploads
@@ -42,6 +49,11 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         DashboardFinder,
         KernelBindings,
         NotebookUploads,
+        AccessManager,
+        AccessRules,
+        AccountAuthenticator,
+        PAMAuthenticator,
+        Database,
     ]
 
     root = Unicode(
@@ -98,6 +110,23 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         `{"img-src": ["https://tile.openstreetmap.org"]}`. The default policy allows this server alone.""",
     ).tag(config=True)
 
+    trusted_folders = List(
+        Unicode(),
+        help="""Folders (with all below them) and single notebooks whose authors may run scripts in viewers' browsers, as
+        contents paths below `root` such as `reports` or `team/board.ipynb`; `/` is everything. All other pages are
+        sanitised, and widgets and outputs that need scripts of the author's say so in their place. Empty, the default:
+        none is trusted.""",
+    ).tag(config=True)
+
+    @validate("trusted_folders")
+    def _contents_paths(self, proposal: Any) -> list[str]:
+        folders: list[str] = proposal["value"]
+        try:
+            Trust(folders)
+        except ValueError as error:
+            raise TraitError(f"DashboardsApp.trusted_folders: {error}") from error
+        return folders
+
     @validate("frame_ancestors")
     def _plain_sources(self, proposal: Any) -> list[str]:
         sources: list[str] = proposal["value"]
@@ -117,7 +146,10 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     def _default_template_paths(self) -> list[str]:
         return [str(_HERE / "templates")]
 
+    database: Database
+    access: AccessManager
     store: ContentsStore
+    trust: Trust
     files_under_way: ByteBudget
     renderer: DashboardRenderer
     cache: DashboardCache
@@ -129,6 +161,18 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         server = self.serverapp
         assert server is not None
         self.store = ContentsStore(server.contents_manager, self.root)
+        self.database = Database(parent=self)
+        # Before a request is answered: a database that can't be used must keep the server from starting.
+        self.database.open()
+        assert server.event_logger is not None
+        self.access = AccessManager(
+            parent=self,
+            database=self.database,
+            store=self.store,
+            cookie_secret=server.cookie_secret,
+            event_logger=server.event_logger,
+        )
+        self.trust = Trust(self.trusted_folders)
         self.files_under_way = ByteBudget(self.max_files_under_way)
         self.renderer = DashboardRenderer(
             parent=self,
@@ -138,7 +182,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             images_url=url_path_join(server.base_url, "_api/images"),
         )
         self.finder = DashboardFinder(self.store, parent=self)
-        self.cache = DashboardCache(self.store, self.renderer, parent=self)
+        self.cache = DashboardCache(self.store, self.renderer, self.trust, parent=self)
         self.kernels = KernelBindings(
             parent=self,
             kernel_manager=server.kernel_manager,
@@ -166,17 +210,19 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         self.cache.start()
+        await self.access.start()
 
     async def stop_extension(self) -> None:
         await self.kernels.stop()
         self.cache.stop()
+        self.access.stop()
+        await asyncio.to_thread(self.database.close)
 
 
 def check_csp_sources(sources: list[str]) -> None:
     """Raises `TraitError` for what would end or change the policy that it is put into."""
     for source in sources:
-        # A keyword, nonce or hash in quotes, or a scheme or host without.
-        if not re.fullmatch(r"'[A-Za-z0-9+/=_-]+'|[^\s;,'\"\[\]]+", source):
+        if not is_source(source):
             raise TraitError(
                 f"{source!r} is no source of a Content-Security-Policy: give one at a time, such as https://example.org."
             )

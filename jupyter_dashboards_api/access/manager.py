@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import logging
 from dataclasses import replace
@@ -14,6 +15,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..database.engine import Database
 from ..notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
+from .accounts import Accounts
 from .activities import Activities
 from .api_keys import MAX_KEYS, APIKeys
 from .audit import Audit
@@ -211,6 +213,10 @@ class AccessManager(LoggingConfigurable):
             groups=found.groups,
             credential_id=found.id,
         )
+
+    async def knows_name(self, username: str) -> bool:
+        """Whether there is an account of this name here."""
+        return await asyncio.to_thread(Accounts(self.database).find, username) is not None
 
     async def may_open(self, caller: Caller, path: str) -> bool:
         """Whether a caller may open the dashboard, folder or file at a contents path (below the dashboards' root)."""

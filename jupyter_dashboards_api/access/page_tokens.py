@@ -62,7 +62,7 @@ class PageTokens:
     def page_token(self, visit: Visit, begun: float | None = None) -> str:
         """A token for a page. `begun` is that of the token that it renews."""
         start = time.time() if begun is None else begun
-        end = min(time.time() + self.lifetime.total_seconds(), start + self.longest.total_seconds())
+        end = time.time() + self.seconds_left(start)
         return self._encode(
             "page",
             {
@@ -75,6 +75,11 @@ class PageTokens:
             },
         )
 
+    def seconds_left(self, begun: float) -> float:
+        """How long a token that is made now is valid, for a page that was opened at `begun`; not above 0: no more."""
+        end = begun + self.longest.total_seconds()
+        return min(self.lifetime.total_seconds(), end - time.time())
+
     def read_page_token(self, token: str) -> PageToken | None:
         """What a page token says; None when it is none of ours, or too old."""
         claims = self._decode("page", token)
@@ -82,6 +87,22 @@ class PageTokens:
             return None
         visit = Visit(claims["sub"], claims["path"], claims["share"], claims["password"])
         return PageToken(visit, claims["begun"])
+
+    def file_token(self, visit: Visit) -> str:
+        """A token for the addresses of files that a page shows. It opens nothing but those, so it may be in a URL."""
+        return self._encode(
+            "file",
+            {
+                "share": visit.share,
+                "password": visit.password_id,
+                "exp": time.time() + self.longest.total_seconds(),
+            },
+        )
+
+    def read_file_token(self, token: str) -> Visit | None:
+        """What a file token says; None when it is none of ours, or too old."""
+        claims = self._decode("file", token)
+        return Visit("", "", claims["share"], claims["password"]) if claims is not None else None
 
     def share_token(self, access_token: str, password_id: int, lifetime: timedelta) -> str:
         """A token that unlocks a link."""

@@ -116,6 +116,14 @@ class ContentsStore:
         """The path as the server's other APIs and its kernel manager know it."""
         return "/".join(part for part in (self._root, path) if part)
 
+    def own_path(self, api_path: str) -> str | None:
+        """The contents path of what the server's other APIs call `api_path`; None for what is not below the root."""
+        if not self._root:
+            return api_path
+        if not api_path.startswith(f"{self._root}/"):
+            return None
+        return api_path.removeprefix(f"{self._root}/")
+
     async def stat(self, path: str) -> Entry | None:
         """What lies at `path`, without reading it; None when nothing does."""
         try:

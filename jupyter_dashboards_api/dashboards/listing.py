@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -25,13 +26,25 @@ class Listed:
 
 
 async def list_folder(
-    store: ContentsStore, finder: DashboardFinder, path: str, query: str = ""
+    store: ContentsStore,
+    finder: DashboardFinder,
+    path: str,
+    query: str = "",
+    *,
+    may_open: Callable[[str], bool] = lambda path: True,
+    may_look_into: Callable[[str], bool] = lambda path: True,
 ) -> list[Listed]:
     """The rows of a folder: folders, then dashboards, then files, each by name.
 
-    Only those with every word of `query` in their name, as in the page's own search (`frontend/src/listing.ts`).
+    Only those with every word of `query` in their name, as in the page's own search (`frontend/src/listing.ts`), and only
+    what the caller may open: `may_open` is asked about notebooks and files, `may_look_into` about folders.
     """
-    entries = [entry for entry in await store.folder(path) if not is_staging(entry.name)]
+    entries = [
+        entry
+        for entry in await store.folder(path)
+        if not is_staging(entry.name)
+        and (may_look_into(entry.path) if entry.kind == "directory" else may_open(entry.path))
+    ]
     notebooks = {entry.name.removesuffix(".ipynb") for entry in entries if entry.kind == "notebook"}
     # A notebook's page hides a folder of the same name.
     folders = [
@@ -41,6 +54,8 @@ async def list_folder(
     rows = [
         Listed("dashboard" if index else "folder", folder.name, folder.path, folder.last_modified)
         for folder, index in zip(folders, indexes, strict=True)
+        # An index is what its folder shows, so who may not open it sees nothing there.
+        if index is None or may_open(index.path)
     ]
     rows += [_row(path, entry) for entry in entries if entry.kind == "notebook"]
     rows += [

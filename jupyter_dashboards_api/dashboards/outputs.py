@@ -74,6 +74,11 @@ class Image:
     width: int | None = None
     height: int | None = None
 
+    @property
+    def data_uri(self) -> str:
+        """The image as a `data:` URI."""
+        return f"data:{self.mime};base64,{base64.b64encode(self.data).decode()}"
+
 
 @dataclass(frozen=True)
 class Piece:

@@ -5,6 +5,7 @@ CPU-bound and synchronous: callers run it in a thread (`cache.py` does).
 
 from __future__ import annotations
 
+import json
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
@@ -139,6 +140,34 @@ class DashboardRenderer(LoggingConfigurable):
             images=reader.images,
         )
 
+    def payload(self, notebook: NotebookNode, view: str | None = None) -> list[dict[str, Any]]:
+        """The cells that the view shows, as plain data for programs: prose and outputs, no source, always sanitised.
+
+        Images are `data:` URIs. Each cell has `index`, `cell_type`, and `html` (prose) or `outputs` with `kind` (of a
+        `Piece`), `mime`, `html`, `image`, `alt`, `data`, those of them that say something.
+        """
+        layout = layout_of(
+            notebook.metadata,
+            [CellInfo(cell.cell_type, cell.metadata) for cell in notebook.cells],
+            view,
+        )
+        reader = OutputReader(
+            show_tracebacks=self._show_tracebacks,
+            show_stderr=self._show_stderr,
+            error_text=self._error_text,
+        )
+        reader.image_url = lambda name: reader.images[name].data_uri
+        found: list[dict[str, Any]] = []
+        for placement in layout.cells:
+            seen = _view_of_cell(notebook.cells[placement.index], placement, reader)
+            cell: dict[str, Any] = {"index": seen["index"], "cell_type": seen["type"]}
+            if seen["type"] == "markdown":
+                cell["html"] = seen["html"]
+            else:
+                cell["outputs"] = [_plain(piece) for piece in seen["pieces"]]
+            found.append(cell)
+        return found
+
     def warm(self) -> None:
         """Makes this thread's exporter, whose first use costs most of a second."""
         self.render(
@@ -178,6 +207,19 @@ def _view_of_cell(cell: NotebookNode, placement: Placement, reader: OutputReader
             for piece in reader.pieces(cell.get("outputs", ()), placement.index)
         ]
     return seen
+
+
+def _plain(piece: Piece) -> dict[str, Any]:
+    """A piece as data for programs."""
+    told = {
+        "kind": piece.kind,
+        "mime": piece.mime,
+        "html": piece.html,
+        "image": piece.image.data_uri if piece.image is not None else "",
+        "alt": piece.alt if piece.image is not None else "",
+        "data": json.loads(piece.data) if piece.data is not None else None,
+    }
+    return {name: value for name, value in told.items() if value not in ("", None)}
 
 
 def markdown(source: str, attachments: Mapping[str, Any] | None = None) -> str:

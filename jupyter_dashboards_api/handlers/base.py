@@ -1,67 +1,64 @@
 """What every handler of this extension shares: who is calling, what a route permits, and how an error is said.
 
-Authentication and authorization are the server's own (`identity_provider`, `authorizer`). Which permission a route needs
-is in the table of `routes.py` alone; a method that the table doesn't name is refused.
+Which permission a route needs is in the table of `routes.py` alone; a method that the table doesn't name is refused.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import responses
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from jupyter_core.utils import ensure_async
-from jupyter_server.auth import IdentityProvider
-from jupyter_server.auth.identity import LegacyIdentityProvider, PasswordIdentityProvider
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
-from tornado.web import HTTPError
+from tornado.web import Finish, HTTPError
 
+from ..access.callers import NOBODY, Caller
+from ..access.page_tokens import PageToken
+from ..access.scopes import grants
 from ..dashboards.finder import Found
-from ..errors import DashboardsError, InvalidRequest, NotFound, Unavailable
+from ..errors import (
+    DashboardsError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    TooManyAttempts,
+    Unavailable,
+)
+from .identity import DashboardsIdentity
+from .permissions import Audience, Permission
 
 if TYPE_CHECKING:
+    from ..access.manager import AccessManager
     from ..app import DashboardsApp
-
-# Providers that give every caller without a login cookie a new random name.
-_ANONYMOUS_PROVIDERS = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
-
-
-@dataclass(frozen=True)
-class Permission:
-    """What the server's authorizer is asked: whether a user may do `action` (read, write, execute) to `resource`."""
-
-    action: str
-    resource: str = "dashboards"
-
-    def __str__(self) -> str:
-        return f"{self.resource}:{self.action}"
-
-
-PUBLIC = Permission("public")
-"""Open to everybody, logged in or not: nothing but this project's own static files."""
-
-READ = Permission("read")
-WRITE = Permission("write")
 
 
 class DashboardsHandlerMixin(ExtensionHandlerMixin):
     """Goes before a handler class of jupyter_server."""
 
     permissions: Mapping[str, Permission] = {}
+    caller: Caller = NOBODY
+    page_token: PageToken | None = None
+    gives_login_cookie = False
+    """Whether the server's token in the URL logs a browser in, as the address does that the server prints."""
+
+    identifies = True
+    """Whether it is asked who calls: not for what everybody gets, nor where a link's own token counts alone."""
+
+    challenge = 'Bearer realm="jupyter_dashboards_api"'
+    """The header `WWW-Authenticate` of a 401."""
 
     # The mixin stands before JupyterHandler in every concrete class; these are its attributes.
     if TYPE_CHECKING:
         request: Any
         current_user: Any
         authorizer: Any
-        identity_provider: Any
         token_authenticated: bool
         _finished: bool
-        get_cookie: Any
         set_header: Any
+        get_status: Any
 
     def initialize(
         self, name: str, permissions: Mapping[str, Permission] | None = None, **options: Any
@@ -76,52 +73,104 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         return cast("DashboardsApp", self.extensionapp)
 
     @property
+    def access(self) -> AccessManager:
+        """Who may do what."""
+        return self.dashboards.access
+
+    @property
+    def identity_provider(self) -> Any:
+        """The server's own, wrapped."""
+        return DashboardsIdentity(self.settings["identity_provider"], self.access)
+
+    @property
     def config(self) -> Any:
         # ExtensionHandlerMixin's is the extension's own; the kernel connection class needs the server's.
         return self.settings["config"]
 
     async def prepare(self, **options: Any) -> None:
+        # Before anything is looked at: an unknown method is no question of who asks.
+        if self.request.method not in self.permissions:
+            raise HTTPError(405)
         await super().prepare(**options)  # type: ignore[misc]
         if self._finished:
             return
-        permission = self.permissions.get(self.request.method)
-        if permission is None:
-            raise HTTPError(405)
-        if permission is not PUBLIC:
-            if self.current_user is None:
-                self.refuse_anonymous()
-            else:
-                await self.require(permission)
+        await self.require(self.permissions[self.request.method])
 
-    def refuse_anonymous(self) -> None:
-        """Answers a caller without a credential: 401, or the way to the login form for a page."""
+    def refuse_anonymous(self) -> NoReturn:
+        """Answers a caller without a valid credential: 401, or the way to the login form for a page."""
         raise HTTPError(401)
 
     async def require(self, permission: Permission) -> None:
-        """Raises 403 unless the server's authorizer lets the current user do it."""
-        allowed = await ensure_async(
-            self.authorizer.is_authorized(
-                self, self.current_user, permission.action, permission.resource
+        """Raises 401 or 403 unless the caller may do it. What a path permits is asked when the path is known."""
+        caller, audience = self.caller, permission.audience
+        if audience is Audience.EVERYBODY:
+            return
+        if caller.kind == "nobody":
+            if audience is not Audience.BY_PATH:
+                self.refuse_anonymous()
+        elif caller.kind == "key":
+            if audience is Audience.NO_KEYS:
+                self.deny("This action does not support personal API key access")
+            if not grants(caller.scopes, permission.scope):
+                self.deny(f"API key missing required scope '{permission.scope}'")
+        elif caller.kind == "owner":
+            allowed = await ensure_async(
+                self.authorizer.is_authorized(
+                    self, self.current_user, permission.action, permission.resource
+                )
             )
-        )
-        if not allowed:
-            raise HTTPError(403)
+            if not allowed:
+                self.deny()
+        elif audience not in (Audience.BY_PATH, Audience.VIEWERS):
+            self.deny()
 
-    @property
-    def viewer_id(self) -> str:
-        """Who owns what this request starts; the same for all requests of one caller.
+    def deny(self, why: str = "You are not permitted to do this.") -> NoReturn:
+        """Raises 403, and tells it to whoever listens."""
+        self.audit("denied")
+        raise Forbidden(why)
 
-        The server's own providers invent a new user for each request that carries the shared token but no cookie, so
-        callers without a cookie are one owner: whoever holds the token.
+    def audit(self, event: str, path: str = "", caller: Caller | None = None) -> None:
+        """Tells what the caller did."""
+        self.access.audit.emit(event, caller or self.caller, self.request.remote_ip, path)
+
+    async def record(self, event: str, path: str = "", **detail: Any) -> None:
+        """Tells what the caller did, and writes it into the activity log."""
+        self.audit(event, path)
+        try:
+            await self.access.activities.record(event, self.caller.name, path=path, detail=detail)
+        except Unavailable:
+            # It has happened: an answer that says otherwise would be wrong.
+            self.log.error("Not in the activity log: %s %s by %s", event, path, self.caller.name)
+
+    async def permit(self, path: str) -> None:
+        """Raises `NotFound` unless the caller may open what is at a contents path; sends nobody to the login.
+
+        Whether something is there is not told to who may not open it.
         """
-        if type(self.identity_provider) in _ANONYMOUS_PROVIDERS:
-            cookie = self.get_cookie(self.identity_provider.get_cookie_name(self))
-            if not cookie:
-                return "token" if self.token_authenticated else "anonymous"
-        return f"user:{self.current_user.username}"
+        if await self.access.may_open(self.caller, path):
+            return
+        if self.caller.kind == "nobody":
+            self.refuse_anonymous()
+        self.audit("denied", path)
+        raise NotFound("Nothing is there.")
 
     async def find(self, path: str) -> Found:
-        """What is shown for a clean contents path. Raises `NotFound`."""
+        """What is shown to the caller for a clean contents path. Raises `NotFound`."""
+        try:
+            found = await self.find_anything(path)
+        except NotFound:
+            if self.caller.kind == "nobody":
+                self.refuse_anonymous()
+            raise
+        if found.kind == "folder" and self.caller.visit is None:
+            rules = await self.access.rules.current()
+            if rules.allows_below(self.caller, found.path):
+                return found
+        await self.permit(found.path)
+        return found
+
+    async def find_anything(self, path: str) -> Found:
+        """What is at a clean contents path, whoever asks. Raises `NotFound`."""
         try:
             return await self.dashboards.finder.find(path)
         except NotFound:
@@ -130,13 +179,19 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
             return await self.dashboards.finder.find(path)
 
     def set_secure_cookie(self, name: str, value: Any, *args: Any, **options: Any) -> None:
-        """Sets a cookie, except the login cookie that the server would hand to a caller with a token in a header.
+        """Sets a cookie, but the server's login cookie only where somebody logs in.
 
-        That cookie has the owner's full power, and a proxy that adds the token would give it to every viewer.
+        That cookie has the owner's full power, and providers give it to whoever sends the token in a header: a proxy that
+        adds the token would give it to every viewer.
         """
-        if "Authorization" in self.request.headers:
+        if name == self.identity_provider.get_cookie_name(self) and not self.logs_in:
             return
         super().set_secure_cookie(name, value, *args, **options)  # type: ignore[misc]
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether this request may give a browser the server's login cookie."""
+        return self.gives_login_cookie and "Authorization" not in self.request.headers
 
     def _handle_request_exception(self, error: BaseException) -> None:
         """Gives a domain error its HTTP status; the body is written by `write_error`."""
@@ -147,20 +202,42 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
         """Logs what went wrong; a caller's fault is no uncaught exception."""
-        if not isinstance(error, DashboardsError):
+        if isinstance(error, (HTTPError, Finish)):
             super().log_exception(kind, error, trace)  # type: ignore[misc]
+        elif not isinstance(error, DashboardsError):
+            # Tornado would write the request with its whole URL.
+            self.log.error(
+                "Uncaught exception %s", self._request_summary(), exc_info=(kind, error, trace)
+            )
         elif error.status >= 500 and not isinstance(error, Unavailable):
             self.log.error("%s", error.message, exc_info=(kind, error, trace))
+
+    def _request_summary(self) -> str:
+        return f"{self.request.method} {self.logged_uri()} ({self.request.remote_ip})"
+
+    def _log(self) -> None:
+        uri = self.request.uri
+        self.request.uri = self.logged_uri()
+        try:
+            super()._log()  # type: ignore[misc]
+        finally:
+            self.request.uri = uri
+
+    def logged_uri(self) -> str:
+        """The request's URI as logs may have it. The server's log leaves out tokens of the query by itself."""
+        return str(self.request.uri)
 
     def error_message(self, status: int, exc_info: Any) -> str:
         """The text for the caller; only our own errors' texts are known to be safe to show."""
         error = exc_info[1] if exc_info else None
-        if isinstance(error, Unavailable):
+        if status == 401:
+            self.set_header("WWW-Authenticate", self.challenge)
+        if isinstance(error, (Unavailable, TooManyAttempts)):
             self.set_header("Retry-After", str(error.retry_after))
         if isinstance(error, DashboardsError):
             return error.message
         return {
-            401: "Authentication required: send the server's token as “Authorization: token …”.",
+            401: "Authentication required: send the server's token or an API key as “Authorization: Bearer …”.",
             403: "You are not permitted to do this.",
             404: "Nothing is there.",
         }.get(status, responses.get(status, "Unknown error"))
@@ -176,6 +253,8 @@ class DashboardsAPIHandler(DashboardsHandlerMixin, APIHandler):
     def check_xsrf_cookie(self) -> None:
         # The missing credential is the fault to name, not the missing XSRF field.
         if getattr(self, "_jupyter_current_user", self) is None:
+            if self.permissions[self.request.method].audience is Audience.EVERYBODY:
+                return
             raise HTTPError(401)
         super().check_xsrf_cookie()
 

@@ -8,7 +8,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +18,7 @@ from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
+from ..access.shares import OpenShare
 from ..dashboards.contents import clean_path
 from ..errors import InvalidRequest, NotFound, TooLarge
 from ..kernels.binding import Binding
@@ -27,6 +28,7 @@ from ..kernels.frames import V1_SUBPROTOCOL
 from ..kernels.gateway import connection_class
 from ..kernels.poke import poking
 from .base import DashboardsAPIHandler, DashboardsHandlerMixin
+from .identity import PAGE_TOKEN_SUBPROTOCOL
 
 PATH_HEADER = "X-jupyter-notebook-path"
 SESSION_HEADER = "X-jupyter-session-id"
@@ -35,6 +37,9 @@ MAX_BODY_BYTES = 64 * 1024
 
 REFUSAL_PAUSE = 0.02
 """Seconds before the next frame is read from a client whose last one was refused."""
+
+RIGHT_ENDED = 4401
+"""Close code of a websocket whose caller may not use it any more: the page need not try again."""
 
 _SESSION_ID = re.compile(r"[0-9A-Za-z_.-]{1,128}", re.ASCII)
 _PAGES = ("dashboards", "dashboards-plain")
@@ -61,23 +66,44 @@ class KernelsHandler(DashboardsAPIHandler):
         if len(self.request.body) > MAX_BODY_BYTES:
             raise TooLarge("The body is too large.")
         body = self.json_body()
-        path = await self._notebook_path(body)
+        share = await self.access.open_share(self.caller)
+        if share is None:
+            path, query = await self._notebook_path(body), _text(body, "query")
+        else:
+            path = await self._shared_path(share)
+            query = share.parameters or _text(body, "query")
+        caller, address = self.caller, self.request.remote_ip
+        visitor = caller.kind == "visitor"
         request = KernelRequest(
             path=path,
-            owner=self.viewer_id,
-            query=_text(body, "query"),
+            owner=caller.owner_id,
+            query=query,
             session_id=self._session_id(body),
             user=self.identity_provider.identity_model(self.current_user),
+            counted_as=f"visitors of {address}" if visitor else "",
+            visitor=visitor,
+            ended=lambda reason: self.access.audit.emit("kernel_stopped", caller, address, path),
         )
         kernels = self.dashboards.kernels
         binding = await kernels.start(request)
+        self.audit("kernel_started", path)
         if self._left:
             kernels.end(binding, "The page is gone.")
             return
         model = await kernels.model(binding)
+        if share is not None:
+            # A link tells nothing of where its notebook lies.
+            model["path"] = ""
         self.set_status(201)
         self.set_header("Location", url_path_join(self.base_url, "_api/kernels", binding.kernel_id))
         self.finish(json.dumps(model, default=json_default))
+
+    async def _shared_path(self, share: OpenShare) -> str:
+        """The contents path of the notebook that a link shows; the client has no say in it."""
+        path = self.dashboards.store.own_path(share.path)
+        if path is None or not share.live:
+            raise NotFound("This link has no live dashboard.")
+        return await self._find_notebook(path)
 
     def _session_id(self, body: dict[str, Any]) -> str:
         session_id = self.request.headers.get(SESSION_HEADER) or _text(body, "session_id")
@@ -91,7 +117,7 @@ class KernelsHandler(DashboardsAPIHandler):
             path = _text(body, "path")
             if not path:
                 raise InvalidRequest("Name the notebook: JSON field `path`.")
-            return await self._find(path)
+            return await self._find_notebook(path)
         # Clients send the path of the page's URL with its percent-encoding or without.
         page = _header_text(header)
         decoded = unquote(page)
@@ -104,7 +130,7 @@ class KernelsHandler(DashboardsAPIHandler):
             raise InvalidRequest(f"{PATH_HEADER} is not the path of a dashboard's page.")
         for path in candidates:
             try:
-                return await self._find(path)
+                return await self._find_notebook(path)
             except NotFound:
                 continue
         raise NotFound("There is no such notebook.")
@@ -118,7 +144,7 @@ class KernelsHandler(DashboardsAPIHandler):
                     return page.removeprefix(prefix)
         return None
 
-    async def _find(self, path: str) -> str:
+    async def _find_notebook(self, path: str) -> str:
         """The contents path of the dashboard at `path`, with or without `.ipynb`."""
         clean = clean_path(path)
         if not clean:
@@ -138,14 +164,18 @@ class KernelHandler(DashboardsAPIHandler):
     async def get(self, kernel_id: str) -> None:
         """The kernel's state."""
         kernels = self.dashboards.kernels
-        model = await kernels.model(kernels.find(kernel_id, self.viewer_id))
+        binding = kernels.find(kernel_id, self.caller.owner_id)
+        await self.permit(binding.path)
+        model = await kernels.model(binding)
+        if self.caller.visit is not None and self.caller.visit.share:
+            model["path"] = ""
         self.finish(json.dumps(model, default=json_default))
 
     @authenticated
     async def delete(self, kernel_id: str) -> None:
         """End the kernel; its websockets close."""
         kernels = self.dashboards.kernels
-        kernels.end(kernels.find(kernel_id, self.viewer_id), "The kernel was deleted.")
+        kernels.end(kernels.find(kernel_id, self.caller.owner_id), "The kernel was deleted.")
         self.set_status(204)
         self.finish()
 
@@ -166,6 +196,7 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
     _pending_bytes = 0
     _has_logged = False
     _disconnecting: asyncio.Future[Any] | None = None
+    _unwatch: Callable[[], None] = staticmethod(lambda: None)
 
     @property
     def max_message_size(self) -> int:
@@ -197,7 +228,8 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
         if self.get_origin() is not None and not self.check_origin(self.get_origin()):
             raise HTTPError(403)
         kernels = self.dashboards.kernels
-        binding = kernels.find(self.kernel_id, self.viewer_id)
+        binding = kernels.find(self.kernel_id, self.caller.owner_id)
+        await self.permit(binding.path)
         self.session_id = check_session_id(
             self.get_query_argument("session_id", "") or uuid.uuid4().hex
         )
@@ -222,6 +254,7 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
             self.close(1001, "The kernel is gone.")
             return
         binding.joined = True
+        self._unwatch = self.access.watch.add(self.caller, binding.path, self._right_ended)
         self._filter = MessageFilter(
             binding, v1=self.selected_subprotocol == V1_SUBPROTOCOL, sender=self.session_id
         )
@@ -274,8 +307,25 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
         """The websocket is closed."""
         self.release()
 
+    def _right_ended(self) -> None:
+        """The caller has logged out, the link is closed, or the like: the kernel goes too."""
+        binding = self._binding
+        self.close(RIGHT_ENDED, "Not permitted any more.")
+        if binding is not None:
+            self.dashboards.kernels.end(binding, "The right to use it has ended.")
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        """The kernel's, if the client offers it; else the one that carried the page token, which says nothing else."""
+        selected: str | None = super().select_subprotocol(subprotocols)  # type: ignore[no-untyped-call]
+        if selected is None and self.page_token is not None:
+            # A browser gives up a handshake that selects none of what it offered.
+            carriers = (each for each in subprotocols if each.startswith(PAGE_TOKEN_SUBPROTOCOL))
+            return next(carriers, None)
+        return selected
+
     def release(self) -> None:
         """Let go of the kernel; may be called more than once."""
+        self._unwatch()
         connection, self.connection = self.connection, None
         if connection is not None:
             try:

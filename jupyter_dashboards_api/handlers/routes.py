@@ -11,14 +11,32 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from .base import PUBLIC, READ, WRITE, Permission
+from .activity import ActivityHandler
 from .kernels import KernelChannelsHandler, KernelHandler, KernelsHandler
+from .keys import KeyHandler, KeysHandler
+from .login import LoginHandler, LogoutHandler
+from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
+from .permissions import MANAGE_KEYS, OPEN, PUBLIC, PUBLISH, VIEW, Permission
+from .shares import ShareFileHandler, SharePageHandler
+from .sharing import (
+    SharingHandler,
+    SharingPasswordHandler,
+    SharingPasswordsHandler,
+    SharingRefreshHandler,
+)
 from .static import LabExtensionFileHandler, LabExtensionsHandler, StaticHandler
 from .uploads import NotebookHandler
 
 _KERNEL_ID = r"(?P<kernel_id>[0-9A-Za-z_.-]+)"
 _PATH = r"(?P<path>(?:/.*)?)"
+_TOKEN = r"(?P<token>[0-9A-Za-z_-]{1,64})"  # noqa: S105
+_FORM = r"(?P<form>(?:\.json)?)"
+_FILE_TOKEN = r"(?P<file_token>[0-9A-Za-z_.-]+)"  # noqa: S105
+_ID = r"(?P<key_id>[0-9A-Za-z_@-]+)"
+_NUMBER = r"(?P<password_id>[0-9]+)"
+
+_SHARE = Permission("sharing_configuration:write")
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,13 @@ class Route:
             (_PATH, "[/PATH]"),
             (r"/(?P<path>.*)", "/PATH"),
             (r"/(?P<name>[^/]+)", "/NAME"),
+            (_TOKEN, "{token}"),
+            (_FORM, "[.json]"),
+            (_FILE_TOKEN, "{file_token}"),
+            (r"(?P<file>.+)", "FILE"),
+            (_ID, "{id}"),
+            (_NUMBER, "{id}"),
+            ("/?", ""),
         ):
             text = text.replace(group, name)
         return text
@@ -49,57 +74,137 @@ ROUTES: tuple[Route, ...] = (
     Route(
         rf"/dashboards{_PATH}",
         DashboardHandler,
-        {"GET": READ, "HEAD": READ},
+        {"GET": OPEN, "HEAD": OPEN},
         "A dashboard, the listing of a folder, or a resource beside a dashboard.",
         {"plain": False},
     ),
     Route(
         rf"/dashboards-plain{_PATH}",
         DashboardHandler,
-        {"GET": READ, "HEAD": READ},
+        {"GET": OPEN, "HEAD": OPEN},
         "The same without the bar at the top, made for frames.",
         {"plain": True},
     ),
     Route(
         r"/_api/images/(?P<name>[^/]+)",
         ImageHandler,
-        {"GET": READ, "HEAD": READ},
+        {"GET": OPEN, "HEAD": OPEN},
         "An image of a dashboard's stored outputs, named by its content.",
     ),
     Route(
         r"/_api/notebooks/(?P<path>.*)",
         NotebookHandler,
-        {"POST": WRITE, "DELETE": WRITE},
+        {"POST": PUBLISH, "DELETE": PUBLISH},
         "Upload a notebook or a zip bundle; delete a dashboard.",
     ),
     Route(
         rf"/_api/cache{_PATH}",
         CacheHandler,
-        {"DELETE": WRITE},
+        {"DELETE": PUBLISH},
         "Forget rendered dashboards.",
     ),
     Route(
         r"/_api/kernels",
         KernelsHandler,
-        {"POST": READ},
+        {"POST": VIEW},
         "Start a dashboard's kernel.",
     ),
     Route(
         rf"/_api/kernels/{_KERNEL_ID}",
         KernelHandler,
-        {"GET": READ, "DELETE": READ},
+        {"GET": VIEW, "DELETE": VIEW},
         "A kernel that the caller started: its state, its end.",
     ),
     Route(
         rf"/_api/kernels/{_KERNEL_ID}/channels",
         KernelChannelsHandler,
-        {"GET": READ},
+        {"GET": VIEW},
         "The websocket to a kernel that the caller started; runs the notebook's own cells only.",
+    ),
+    Route(
+        r"/_api/page_token",
+        PageTokenHandler,
+        {"POST": VIEW},
+        "Renew the token that a shared or public page carries.",
+    ),
+    Route(
+        r"/_api/sharing",
+        SharingHandler,
+        {"GET": Permission("sharing_configuration:read"), "PATCH": _SHARE},
+        "How a notebook is shared by link.",
+    ),
+    Route(
+        r"/_api/sharing/refresh",
+        SharingRefreshHandler,
+        {"POST": _SHARE},
+        "Give a notebook's link a new address.",
+    ),
+    Route(
+        r"/_api/sharing/passwords",
+        SharingPasswordsHandler,
+        {"POST": _SHARE},
+        "Add a password to a notebook's link.",
+    ),
+    Route(
+        rf"/_api/sharing/passwords/{_NUMBER}",
+        SharingPasswordHandler,
+        {"DELETE": _SHARE},
+        "Delete a password; who came in by it is out.",
+    ),
+    Route(
+        r"/_api/activity",
+        ActivityHandler,
+        {"GET": Permission("activity_log:read")},
+        "The activity log, newest first.",
+    ),
+    Route(
+        r"/api/personal_api_keys/?",
+        KeysHandler,
+        {"GET": MANAGE_KEYS, "POST": MANAGE_KEYS},
+        "The caller's API keys; make one.",
+    ),
+    Route(
+        rf"/api/personal_api_keys/{_ID}/?",
+        KeyHandler,
+        {"GET": MANAGE_KEYS, "PATCH": MANAGE_KEYS, "DELETE": MANAGE_KEYS},
+        "One API key: see it, change it, revoke it.",
+    ),
+    *(
+        route
+        for kind, what in (("shared", "A shared dashboard"), ("embedded", "The same for frames"))
+        for route in (
+            Route(
+                rf"/{kind}/{_TOKEN}{_FORM}",
+                SharePageHandler,
+                {"GET": PUBLIC, "HEAD": PUBLIC, "POST": PUBLIC},
+                f"{what}, by its link; with POST its password.",
+                {"kind": kind},
+            ),
+            Route(
+                rf"/{kind}/{_TOKEN}/~/{_FILE_TOKEN}/(?P<file>.+)",
+                ShareFileHandler,
+                {"GET": PUBLIC, "HEAD": PUBLIC},
+                "A file that a shared dashboard shows.",
+                {"kind": kind},
+            ),
+        )
+    ),
+    Route(
+        r"/login",
+        LoginHandler,
+        {"GET": PUBLIC, "HEAD": PUBLIC, "POST": PUBLIC},
+        "The login form, of viewers and of the server's owner.",
+    ),
+    Route(
+        r"/logout",
+        LogoutHandler,
+        {"GET": PUBLIC, "HEAD": PUBLIC, "POST": PUBLIC},
+        "Log out, here or everywhere.",
     ),
     Route(
         r"/_api/labextensions",
         LabExtensionsHandler,
-        {"GET": READ},
+        {"GET": VIEW},
         "The prebuilt JupyterLab extensions whose widgets and renderers a page can load.",
     ),
     Route(

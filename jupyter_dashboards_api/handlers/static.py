@@ -42,6 +42,8 @@ mimetypes.add_type("font/woff2", ".woff2")
 class _FileHandler(DashboardsHandlerMixin, JupyterHandler):
     """Sends one file of a folder's index."""
 
+    identifies = False
+
     def send(self, name: str, body: bytes, encoding: str | None) -> None:
         kind, _ = mimetypes.guess_type(name)
         self.set_header("Content-Type", kind or "application/octet-stream")

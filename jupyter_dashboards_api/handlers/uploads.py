@@ -12,7 +12,7 @@ from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError, parse_body_a
 from tornado.web import authenticated, stream_request_body
 
 from ..errors import DashboardsError, InvalidRequest, TooLarge
-from ..notebooks.uploads import NotebookUploads
+from ..notebooks.uploads import NotebookUploads, dashboard_path
 from .base import DashboardsAPIHandler
 
 _DRAINED = 16 * 1024 * 1024
@@ -77,6 +77,7 @@ class NotebookHandler(DashboardsAPIHandler):
         file = await asyncio.to_thread(_only_file, self.request.headers, body)
         del body
         dashboard = await self.uploads.save(path, file.filename, file.body)
+        await self.record("upload", dashboard)
         answer: dict[str, Any] = {
             "message": "Notebook successfully uploaded",
             "status": 201,
@@ -99,6 +100,7 @@ class NotebookHandler(DashboardsAPIHandler):
         if self._refusal:
             raise self._refusal
         await self.uploads.delete(path)
+        await self.record("delete", dashboard_path(path))
         self.set_status(204)
         self.finish()
 

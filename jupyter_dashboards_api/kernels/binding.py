@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .environment import KernelRequest
 from .policy import Rules
 from .throttle import TokenBucket
 
@@ -46,6 +47,7 @@ class Binding:
     path: str
     owner: str
     session_id: str
+    request: KernelRequest
     rules: Rules
     execute_limit: TokenBucket
     comm_limit: TokenBucket

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from collections import Counter
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +27,7 @@ from traitlets.config import LoggingConfigurable
 from ..errors import NotFound, Unavailable
 from . import replay
 from .binding import Binding, Socket
+from .capacity import Capacity
 from .environment import (
     SERVER_CREDENTIALS,
     KernelRequest,
@@ -66,6 +68,13 @@ class KernelBindings(LoggingConfigurable):
         min=1,
         help="""Most kernels of one viewer at once; 503 beyond it. All callers that share the server's token and send
         no cookie are one viewer.""",
+    ).tag(config=True)
+
+    max_visitor_kernels = Integer(
+        20,
+        min=0,
+        help="""Most kernels at once of visitors who are not logged in: those of share links and of public dashboards.
+        They count for `max_kernels` too. `max_kernels_per_viewer` holds for the visitors from one address together.""",
     ).tag(config=True)
 
     retry_after = Integer(
@@ -203,7 +212,7 @@ class KernelBindings(LoggingConfigurable):
         super().__init__(**options)
         self.store = store
         self._bindings: dict[str, Binding] = {}
-        self._starting: list[str] = []
+        self._starting: list[KernelRequest] = []
         self._ending: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
@@ -217,13 +226,13 @@ class KernelBindings(LoggingConfigurable):
         """
         notebook, _entry = await self.store.notebook(request.path)
         environment = self._environment(request)
-        self._check_capacity(request.owner)
-        self._starting.append(request.owner)
+        self._check_capacity(request)
+        self._starting.append(request)
         try:
             name, language = await self._kernel_of(notebook)
             kernel_id = await self._start_kernel(request.path, name, environment)
         finally:
-            self._starting.remove(request.owner)
+            self._starting.remove(request)
         binding = self._bind(kernel_id, request, notebook, language)
         if self._stopped:
             self.end(binding, "The server is stopping.")
@@ -300,23 +309,23 @@ class KernelBindings(LoggingConfigurable):
             if pending:
                 self.log.warning("%d kernels of viewers have not ended in time.", len(pending))
 
-    def _check_capacity(self, owner: str) -> None:
+    def _check_capacity(self, request: KernelRequest) -> None:
         if self._stopped:
             raise Unavailable("The server is stopping.", self.retry_after)
         self._prune()
-        # A kernel that is ending still takes the memory that `max_kernels` is there to bound.
-        total = len(self._bindings) + len(self._starting) + len(self._ending)
-        if total >= self.max_kernels:
-            raise Unavailable(
-                "The server is at capacity: too many dashboards are open. Try again soon.",
-                self.retry_after,
-            )
-        own = sum(binding.owner == owner for binding in self._bindings.values())
-        if own + self._starting.count(owner) >= self.max_kernels_per_viewer:
-            raise Unavailable(
-                "You have too many dashboards open. Close one, or try again soon.",
-                self.retry_after,
-            )
+        held = [*self._starting, *(binding.request for binding in self._bindings.values())]
+        capacity = Capacity(
+            self.max_kernels,
+            self.max_kernels_per_viewer,
+            self.max_visitor_kernels,
+            self.retry_after,
+        )
+        capacity.check(
+            Counter(name for each in held for name in each.holders),
+            len(self._ending),
+            request.holders[0],
+            request.visitor,
+        )
 
     def _environment(self, request: KernelRequest) -> dict[str, str]:
         if self._is_gateway:
@@ -368,6 +377,7 @@ class KernelBindings(LoggingConfigurable):
             kernel_id=kernel_id,
             path=request.path,
             owner=request.owner,
+            request=request,
             session_id=request.session_id or uuid.uuid4().hex,
             rules=Rules(
                 sources=sources,
@@ -421,6 +431,7 @@ class KernelBindings(LoggingConfigurable):
         for socket in list(binding.sockets):
             socket.close(1001, reason)
         self.log.info("Kernel %s is released: %s", binding.kernel_id, reason)
+        binding.request.ended(reason)
         return True
 
     def _prune(self) -> None:

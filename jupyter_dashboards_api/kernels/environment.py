@@ -23,13 +23,14 @@ with ``KERNEL_``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote_plus
 
 from ..errors import InvalidRequest
+from .capacity import VISITORS
 
 MAX_QUERY_LENGTH = 4096
 """Longest query string in characters."""
@@ -69,7 +70,9 @@ _USER_FIELDS = ("username", "name", "display_name", "initials", "avatar_url", "c
 class KernelRequest:
     """What a viewer's page asks for: the kernel of the notebook at `path` (a contents path).
 
-    `owner` is who the kernel will belong to; `user` the identity model of jupyter_server's user.
+    `owner` is who the kernel will belong to; `user` the identity model of jupyter_server's user. The kernel counts as one
+    of `counted_as` (default: the owner) and, if `visitor`, of all visitors. `ended` is called with the reason when the
+    kernel is released.
     """
 
     path: str
@@ -77,6 +80,14 @@ class KernelRequest:
     query: str = ""
     session_id: str = ""
     user: Mapping[str, Any] = field(default_factory=dict)
+    counted_as: str = ""
+    visitor: bool = False
+    ended: Callable[[str], None] = lambda reason: None
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The names under which the kernel is counted."""
+        return (self.counted_as or self.owner, *((VISITORS,) if self.visitor else ()))
 
 
 def clean_query(query: str) -> str:

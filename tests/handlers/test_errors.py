@@ -38,7 +38,7 @@ class ReadersOnly(Authorizer):
     """Permits reading dashboards."""
 
     def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        return (action, resource) == ("read", "dashboards")
+        return (action, resource) == ("read", "dashboard")
 
 
 @pytest.fixture
@@ -64,11 +64,13 @@ def test_every_error_has_a_status_and_a_message_that_can_be_shown() -> None:
     assert {kind.__name__: kind.status for kind in kinds} == {
         "DashboardsError": 400,
         "InvalidRequest": 400,
+        "Unauthorized": 401,
         "Forbidden": 403,
         "NotFound": 404,
         "Conflict": 409,
         "TooLarge": 413,
         "Unreadable": 422,
+        "TooManyAttempts": 429,
         "StorageFailed": 500,
         "Unavailable": 503,
     }

@@ -70,6 +70,7 @@ async def test_an_empty_folder_says_so(fetch: Fetch) -> None:
 # Resources
 
 
+@pytest.mark.parametrize("extension_config", [{"DashboardsApp": {"trusted_folders": ["/"]}}])
 async def test_only_resources_of_permitted_kinds_are_sent(
     fetch: Fetch, write_notebook: Write, jp_root_dir: Path
 ) -> None:
@@ -102,6 +103,7 @@ async def test_only_resources_of_permitted_kinds_are_sent(
         assert b"BYTES" not in response.body
 
 
+@pytest.mark.parametrize("extension_config", [{"DashboardsApp": {"trusted_folders": ["/"]}}])
 async def test_a_resource_that_could_run_scripts_is_kept_apart_from_the_server(
     fetch: Fetch, jp_root_dir: Path
 ) -> None:

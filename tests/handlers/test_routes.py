@@ -10,7 +10,8 @@ import pytest
 from jupyter_server.base.handlers import RedirectWithParams
 from tornado.web import RequestHandler
 
-from jupyter_dashboards_api.handlers.base import PUBLIC, READ, WRITE, DashboardsHandlerMixin
+from jupyter_dashboards_api.handlers.base import DashboardsHandlerMixin
+from jupyter_dashboards_api.handlers.permissions import Audience
 from jupyter_dashboards_api.handlers.routes import ROUTES, Route, tornado_handlers
 from tests.conftest import Fetch, Write
 
@@ -40,7 +41,8 @@ def test_each_method_that_a_handler_answers_has_a_permission_and_the_other_way_r
 def test_each_method_says_to_the_server_whether_it_needs_a_login(route: Route) -> None:
     for method, permission in route.permissions.items():
         function = getattr(route.handler, method.lower())
-        if permission is PUBLIC:
+        if permission.audience in (Audience.EVERYBODY, Audience.BY_PATH):
+            # The handler itself asks, once it knows the path.
             assert getattr(function, "__allow_unauthenticated", False)
         else:
             assert not getattr(function, "__allow_unauthenticated", False)
@@ -48,22 +50,37 @@ def test_each_method_says_to_the_server_whether_it_needs_a_login(route: Route) -
             assert inspect.unwrap(function) is not function
 
 
-def test_only_static_files_are_open_to_everybody() -> None:
-    public = {route.template for route in ROUTES if PUBLIC in route.permissions.values()}
-    assert public == {"/static/dashboards/labextensions/PATH", "/static/dashboards/PATH"}
+def of_audience(*audiences: Audience) -> set[str]:
+    return {
+        f"{method} {route.template}"
+        for route in ROUTES
+        for method, permission in route.permissions.items()
+        if permission.audience in audiences and method != "HEAD"
+    }
 
 
-def test_viewing_needs_to_read_and_changing_needs_to_write() -> None:
-    needed = {
-        f"{m} {r.template}": p for r in ROUTES for m, p in r.permissions.items() if p is not PUBLIC
+def test_only_static_files_logins_and_links_are_open_to_everybody() -> None:
+    assert of_audience(Audience.EVERYBODY) == {
+        "GET /static/dashboards/labextensions/PATH",
+        "GET /static/dashboards/PATH",
+        *(f"{method} /{page}" for method in ("GET", "POST") for page in ("login", "logout")),
+        *(f"{m} /{kind}/{{token}}[.json]" for m in ("GET", "POST") for kind in ("shared", "embedded")),
+        *(f"GET /{kind}/{{token}}/~/{{file_token}}/FILE" for kind in ("shared", "embedded")),
     }
-    writing = {name for name, permission in needed.items() if permission == WRITE}
-    assert writing == {
-        "POST /_api/notebooks/PATH",
-        "DELETE /_api/notebooks/PATH",
-        "DELETE /_api/cache[/PATH]",
+
+
+def test_viewers_reach_pages_and_the_kernel_proxy_and_nothing_else() -> None:
+    assert of_audience(Audience.BY_PATH, Audience.VIEWERS) == {
+        "GET /dashboards[/PATH]",
+        "GET /dashboards-plain[/PATH]",
+        "GET /_api/images/NAME",
+        "POST /_api/kernels",
+        "GET /_api/kernels/{kernel_id}",
+        "DELETE /_api/kernels/{kernel_id}",
+        "GET /_api/kernels/{kernel_id}/channels",
+        "GET /_api/labextensions",
+        "POST /_api/page_token",
     }
-    assert {permission for name, permission in needed.items() if name not in writing} == {READ}
 
 
 async def test_the_table_is_all_that_the_extension_answers(jp_serverapp: Any) -> None:
@@ -90,6 +107,19 @@ async def test_the_table_is_all_that_the_extension_answers(jp_serverapp: Any) ->
         ("/_api/cache", {"DELETE"}),
         ("/_api/kernels", {"POST"}),
         ("/_api/labextensions", {"GET"}),
+        ("/_api/page_token", {"POST"}),
+        ("/_api/sharing?path=a", {"GET", "PATCH"}),
+        ("/_api/sharing/refresh?path=a", {"POST"}),
+        ("/_api/sharing/passwords?path=a", {"POST"}),
+        ("/_api/sharing/passwords/1?path=a", {"DELETE"}),
+        ("/_api/activity", {"GET"}),
+        ("/api/personal_api_keys/", {"GET", "POST"}),
+        ("/api/personal_api_keys/x", {"GET", "PATCH", "DELETE"}),
+        ("/shared/x", {"GET", "HEAD", "POST"}),
+        ("/embedded/x.json", {"GET", "HEAD", "POST"}),
+        ("/shared/x/~/y/z", {"GET", "HEAD"}),
+        ("/login", {"GET", "HEAD", "POST"}),
+        ("/logout", {"GET", "HEAD", "POST"}),
         ("/static/dashboards/x.js", {"GET", "HEAD"}),
         ("/static/dashboards/labextensions/x/static/x.js", {"GET", "HEAD"}),
     ],
