@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Executable, delete
+from sqlalchemy import CursorResult, Executable, delete
 
 from jupyter_dashboards_api.access.passwords import HashingThreads
 from jupyter_dashboards_api.database.engine import Database
@@ -45,7 +45,9 @@ def run(database: Database) -> Run:
     def execute(statement: Executable) -> Any:
         with database.transaction() as session:
             result = session.execute(statement)
-            row = result.first() if result.returns_rows else None
+            if isinstance(result, CursorResult) and not result.returns_rows:
+                return None
+            row = result.first()
             return tuple(row) if row is not None else None
 
     return execute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import string
@@ -142,19 +143,15 @@ def test_an_empty_list_lets_nobody_in() -> None:
     ],
 )
 def test_a_mistake_is_an_error_that_says_what_it_is(text: str, complaint: str) -> None:
-    with pytest.raises(ValueError, match="^(?!$)") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         parse_rules(text)
     assert complaint in str(caught.value)
 
 
 @given(st.one_of(st.text(), st.text("[]{}=\"'.,\n rulesdft0#", max_size=40)))
 def test_any_text_is_rules_or_a_mistake(text: str) -> None:
-    try:
-        rules = parse_rules(text)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert isinstance(rules, Rules)
+    with contextlib.suppress(ValueError):
+        assert isinstance(parse_rules(text), Rules)
 
 
 paths = st.lists(st.sampled_from(["a", "ab", "b", "a.ipynb"]), max_size=4).map("/".join)
