@@ -94,7 +94,10 @@ class DashboardsIdentity:
         return not self.is_token_authenticated(handler)
 
     async def _viewer(self, handler: Any) -> Caller | None:
-        secret = handler.get_secure_cookie(viewer_cookie_name(handler.request.host))
+        days = self._access.session_hours / 24
+        secret = handler.get_secure_cookie(
+            viewer_cookie_name(handler.request.host), max_age_days=days
+        )
         return await self._access.by_session(secret.decode(errors="replace")) if secret else None
 
     async def _owner(self, handler: Any, credential: HeaderCredential | None) -> User | None:

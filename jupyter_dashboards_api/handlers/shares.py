@@ -161,7 +161,10 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
     @property
     def _is_form(self) -> bool:
         kind = self.request.headers.get("Content-Type", "")
-        return bool(kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")))
+        # `curl -d` says that it sends a form, whatever it sends.
+        is_json = self.request.body.lstrip().startswith(b"{")
+        forms = ("application/x-www-form-urlencoded", "multipart/form-data")
+        return bool(kind.startswith(forms) and not is_json)
 
     @property
     def _wants_json(self) -> bool:

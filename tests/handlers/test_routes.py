@@ -64,7 +64,11 @@ def test_only_static_files_logins_and_links_are_open_to_everybody() -> None:
         "GET /static/dashboards/labextensions/PATH",
         "GET /static/dashboards/PATH",
         *(f"{method} /{page}" for method in ("GET", "POST") for page in ("login", "logout")),
-        *(f"{m} /{kind}/{{token}}[.json]" for m in ("GET", "POST") for kind in ("shared", "embedded")),
+        *(
+            f"{m} /{kind}/{{token}}[.json]"
+            for m in ("GET", "POST")
+            for kind in ("shared", "embedded")
+        ),
         *(f"GET /{kind}/{{token}}/~/{{file_token}}/FILE" for kind in ("shared", "embedded")),
     }
 

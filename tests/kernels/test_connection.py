@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jupyter_dashboards_api.kernels import frames, policy
 from jupyter_dashboards_api.kernels.binding import MAX_COMMS, Binding
 from jupyter_dashboards_api.kernels.connection import MessageFilter
+from jupyter_dashboards_api.kernels.environment import KernelRequest
 from jupyter_dashboards_api.kernels.frames import Message
 from jupyter_dashboards_api.kernels.policy import Rules
 from jupyter_dashboards_api.kernels.throttle import TokenBucket
@@ -28,6 +29,7 @@ def make_binding(
         path="a.ipynb",
         owner="o",
         session_id="s",
+        request=KernelRequest("a.ipynb", "o"),
         rules=Rules(sources=(f"print({SECRET!r})", None), error_text="Sorry.", **rules),
         execute_limit=TokenBucket(0, executes),
         comm_limit=TokenBucket(0, comms),
