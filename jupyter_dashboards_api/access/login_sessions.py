@@ -13,6 +13,9 @@ from ..database.tables import LoginSession, now
 from .authenticators import Viewer
 from .secret_values import hashed, new_id, new_session_secret
 
+MAX_SESSIONS = 100
+"""Sessions that one viewer may have; a new one ends the oldest."""
+
 # How exactly it is known when a session was last used; each note is a write.
 _NOTED_EVERY = timedelta(minutes=5)
 
@@ -41,6 +44,14 @@ class LoginSessions:
         def work(session: Session) -> None:
             # Whoever logs in pays for the clearing up.
             session.execute(delete(LoginSession).where(LoginSession.expires_at <= now()))
+            newest = (
+                select(LoginSession.id)
+                .where(LoginSession.username == viewer.username)
+                .order_by(LoginSession.created_at.desc())
+                .offset(MAX_SESSIONS - 1)
+            )
+            for old in session.scalars(newest).all():
+                session.execute(delete(LoginSession).where(LoginSession.id == old))
             session.add(
                 LoginSession(
                     id=new_id(),

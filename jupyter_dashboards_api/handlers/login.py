@@ -17,6 +17,7 @@ from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError
 
 from ..access.callers import NOBODY, Caller
+from ..access.logins import same_secret
 from ..errors import InvalidRequest, Unauthorized
 from .identity import viewer_cookie_name
 from .page import PageHandler
@@ -130,7 +131,7 @@ class LoginHandler(_LoginPage):
             if username:
                 caller = await self._log_viewer_in(username, password, address)
             else:
-                caller = await self._log_owner_in(address)
+                caller = await self._log_owner_in(fields, address)
         except Exception as error:
             # What is no name may be a password that was typed into the wrong field.
             known = username and await self.access.knows_name(username)
@@ -147,21 +148,18 @@ class LoginHandler(_LoginPage):
         viewer, secret = await self.access.logins.log_in(username, password, address)
         # Whoever logs in last is who it is: the owner's cookie must not outlast that.
         self.settings["identity_provider"].clear_login_cookie(self)
+        if self.caller.kind == "viewer":
+            await self.access.sessions.end(self.caller.credential_id)
         self.set_viewer_cookie(secret)
         return Caller("viewer", viewer.username)
 
-    async def _log_owner_in(self, address: str) -> Caller:
+    async def _log_owner_in(self, fields: dict[str, str], address: str) -> Caller:
         provider = self.settings["identity_provider"]
         found: list[Any] = []
 
         async def check() -> bool:
-            if type(provider) is PasswordIdentityProvider:
-                # It hashes the password, and would hold the event loop.
-                user = await asyncio.to_thread(provider.process_login_form, self)
-            else:
-                user = await ensure_async(provider.process_login_form(self))
-            found.append(user)
-            return user is not None
+            found.append(await self._owner_of(provider, fields))
+            return found[0] is not None
 
         if not await self.access.logins.check_owner(check, address):
             raise Unauthorized("Wrong name or password.")
@@ -169,6 +167,23 @@ class LoginHandler(_LoginPage):
         provider.set_login_cookie(self, found[0])
         self.clear_viewer_cookie()
         return Caller("owner", self.access.token_user)
+
+    async def _owner_of(self, provider: Any, fields: dict[str, str]) -> Any:
+        """The server's user for what was sent; None if it is wrong."""
+        if type(provider) is not PasswordIdentityProvider or not provider.auth_enabled:
+            return await ensure_async(provider.process_login_form(self))
+        password = fields.get("password", "")
+        knows_token = same_secret(password, provider.token)
+        if not knows_token:
+            # It hashes the password, and would hold the event loop.
+            if provider.hashed_password and await asyncio.to_thread(
+                provider.passwd_check, password
+            ):
+                return provider.generate_anonymous_user(self)
+            return None
+        if fields.get("new_password"):
+            return await asyncio.to_thread(provider.process_login_form, self)
+        return provider.generate_anonymous_user(self)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if self.is_json or "text/html" not in self.request.headers.get("Accept", "text/html"):

@@ -222,8 +222,10 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
-def tornado_handlers() -> list[tuple[str, type[RequestHandler], dict[str, Any]]]:
-    """The routes as an extension hands them to the server."""
+def tornado_handlers(
+    *, own_login: bool = True
+) -> list[tuple[str, type[RequestHandler], dict[str, Any]]]:
+    """The routes as an extension hands them to the server; without `own_login` the server's login stays as it is."""
     return [
         (
             route.pattern,
@@ -231,4 +233,5 @@ def tornado_handlers() -> list[tuple[str, type[RequestHandler], dict[str, Any]]]
             {"permissions": route.permissions, **(route.options or {})},
         )
         for route in ROUTES
+        if own_login or route.handler not in (LoginHandler, LogoutHandler)
     ]
