@@ -1,0 +1,411 @@
+"""Which notebook a path is: ids that survive renames, and are never given to another notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jupyter_core.utils import ensure_async
+from jupyter_server.services.contents.largefilemanager import (
+    AsyncLargeFileManager,
+    LargeFileManager,
+)
+from sqlalchemy import func, select
+
+from jupyter_dashboards_api.dashboards.contents import ContentsStore
+from jupyter_dashboards_api.dashboards.finder import DashboardFinder
+from jupyter_dashboards_api.database.engine import Database
+from jupyter_dashboards_api.database.tables import Notebook
+from jupyter_dashboards_api.errors import InvalidRequest
+from jupyter_dashboards_api.notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
+from jupyter_dashboards_api.notebooks.uploads import NotebookUploads
+from tests.conftest import Write
+
+from .archives import bundle_of
+from .conftest import Forgotten
+
+KINDS = {"files": LargeFileManager, "async files": AsyncLargeFileManager}
+NOTEBOOK = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("hello")])
+
+
+@pytest.fixture
+def registry(database: Database) -> NotebookRegistry:
+    return NotebookRegistry(database)
+
+
+async def test_a_notebook_gets_its_ids_when_it_needs_them_first(
+    registry: NotebookRegistry,
+) -> None:
+    assert await registry.find("a.ipynb") is None
+    made = await registry.identify("a.ipynb")
+    assert made.path == "a.ipynb"
+    assert str(uuid.UUID(made.uuid)) == made.uuid
+    assert re.fullmatch("[A-Za-z0-9]{8}", made.short_id)
+    assert await registry.identify("a.ipynb") == made
+    assert await registry.find("a.ipynb") == made
+    assert (await registry.identify("A.ipynb")).id != made.id
+
+
+async def test_those_who_ask_at_once_get_one_id(
+    registry: NotebookRegistry, database: Database
+) -> None:
+    others = [Database(url=database.url) for _ in range(2)]
+    registries = [registry, *(NotebookRegistry(other) for other in others)]
+    try:
+        asked = await asyncio.gather(
+            *(each.identify("a.ipynb") for each in registries for _ in range(8))
+        )
+    finally:
+        for other in others:
+            other.close()
+    assert len(set(asked)) == 1
+
+
+async def test_a_folder_takes_along_what_is_in_it_and_nothing_else(
+    registry: NotebookRegistry,
+) -> None:
+    inside = ["a_b/x.ipynb", "a_b/deep/y.ipynb"]
+    outside = ["a%b/x.ipynb", "aXb/x.ipynb", "A_B/x.ipynb", "a_bc/x.ipynb", "a_b.ipynb", "x.ipynb"]
+    known = {path: await registry.identify(path) for path in inside + outside}
+    await registry.moved("a_b", "c")
+    for path in inside:
+        moved = await registry.find(path.replace("a_b", "c", 1))
+        assert moved is not None
+        assert moved.id == known[path].id
+        assert await registry.find(path) is None
+    for path in outside:
+        assert await registry.find(path) == known[path]
+
+
+@pytest.mark.parametrize("folder", ["a_b", "a%b", "a\\b", "a%", "_", "ä", "a b", "a'b"])
+async def test_a_folder_that_is_deleted_takes_along_what_is_in_it_and_nothing_else(
+    registry: NotebookRegistry, folder: str
+) -> None:
+    names = ["a_b", "a%b", "a\\b", "a%", "_", "ä", "a b", "a'b", "aXb", "A_B", "Ä", "a"]
+    for name in names:
+        await registry.identify(f"{name}/x.ipynb")
+    await registry.deleted(folder)
+    left = [name for name in names if await registry.find(f"{name}/x.ipynb") is not None]
+    assert left == [name for name in names if name != folder]
+
+
+async def test_a_notebook_that_is_made_where_a_deleted_one_was_is_another(
+    registry: NotebookRegistry,
+) -> None:
+    ids = set()
+    for _ in range(3):
+        ids.add((await registry.identify("a.ipynb")).id)
+        await registry.deleted("a.ipynb")
+        assert await registry.find("a.ipynb") is None
+    assert len(ids) == 3
+
+
+async def test_what_is_replaced_by_a_rename_is_gone(registry: NotebookRegistry) -> None:
+    first, second = await registry.identify("a.ipynb"), await registry.identify("b.ipynb")
+    await registry.moved("a.ipynb", "b.ipynb")
+    found = await registry.find("b.ipynb")
+    assert found is not None
+    assert found.id == first.id != second.id
+
+
+async def test_it_is_said_when_a_notebook_that_is_known_has_moved_or_gone(
+    database: Database,
+) -> None:
+    changes: list[str] = []
+    registry = NotebookRegistry(database, lambda: changes.append("changed"))
+    await registry.identify("a/b.ipynb")
+    await registry.moved("unknown.ipynb", "elsewhere.ipynb")
+    await registry.deleted("unknown.ipynb")
+    await registry.moved("a", "a")
+    assert changes == []
+    await registry.moved("a", "c")
+    await registry.deleted("c/b.ipynb")
+    assert changes == ["changed"] * 2
+
+
+names = st.sampled_from(["a", "A", "a_", "a%", "a b"])
+moves = st.lists(
+    st.tuples(
+        st.sampled_from(["identify", "moved", "deleted"]),
+        st.lists(names, min_size=1, max_size=2).map("/".join),
+        names,
+    ),
+    max_size=10,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(moves)
+def test_it_does_what_a_dictionary_of_paths_would(
+    database: Database,
+    jp_asyncio_loop: asyncio.AbstractEventLoop,
+    steps: list[tuple[str, str, str]],
+) -> None:
+    # A folder of its own for each example.
+    root, registry, model = uuid.uuid4().hex, NotebookRegistry(database), dict[str, int]()
+
+    def at_or_below(path: str) -> list[str]:
+        return [known for known in model if known == path or known.startswith(f"{path}/")]
+
+    async def play() -> None:
+        for action, name, new_name in steps:
+            path, new_path = f"{root}/{name}", f"{root}/{new_name}"
+            if action == "identify":
+                number = (await registry.identify(path)).id
+                assert model.setdefault(path, number) == number
+            elif action == "deleted":
+                await registry.deleted(path)
+                for known in at_or_below(path):
+                    del model[known]
+            elif not path.startswith(f"{new_path}/") and not new_path.startswith(f"{path}/"):
+                await registry.moved(path, new_path)
+                moved = {known: model.pop(known) for known in at_or_below(path)}
+                for known in at_or_below(new_path):
+                    del model[known]
+                model.update({new_path + known[len(path) :]: moved[known] for known in moved})
+        for path in {f"{root}/{name}" for _, name, _ in steps} | set(model):
+            found = await registry.find(path)
+            assert (found.id if found else None) == model.get(path)
+
+    jp_asyncio_loop.run_until_complete(play())
+
+
+# What contents managers tell
+
+
+@pytest.fixture(params=KINDS)
+def contents(request: pytest.FixtureRequest, tmp_path: Path, registry: NotebookRegistry) -> Any:
+    """A contents manager to whose events the registry listens."""
+    root = tmp_path / "root"
+    root.mkdir()
+    manager = KINDS[request.param](
+        root_dir=str(root), delete_to_trash=False, always_delete_dir=True
+    )
+    manager.event_logger.add_listener(
+        schema_id=CONTENTS_EVENTS, listener=registry.on_contents_event
+    )
+    return manager
+
+
+@pytest.fixture
+def save(contents: Any) -> Callable[[str], Any]:
+    """Saves a notebook at a path, with the folders above it."""
+
+    async def make(path: str) -> None:
+        folder = path.rpartition("/")[0]
+        if folder and not await ensure_async(contents.dir_exists(folder)):
+            await ensure_async(contents.save({"type": "directory"}, folder))
+        await ensure_async(contents.save({"type": "notebook", "content": NOTEBOOK}, path))
+
+    return make
+
+
+async def test_a_rename_keeps_the_id(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    await save("a.ipynb")
+    before = await registry.identify("a.ipynb")
+    await ensure_async(contents.rename("a.ipynb", "b.ipynb"))
+    after = await registry.find("b.ipynb")
+    assert after is not None
+    assert (after.id, after.uuid, after.short_id) == (before.id, before.uuid, before.short_id)
+    assert await registry.find("a.ipynb") is None
+
+
+async def test_renames_in_quick_succession_keep_the_id(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    await save("0.ipynb")
+    before = await registry.identify("0.ipynb")
+    for number in range(10):
+        await ensure_async(contents.rename(f"{number}.ipynb", f"{number + 1}.ipynb"))
+    after = await registry.identify("10.ipynb")
+    assert after.id == before.id
+
+
+async def test_a_rename_to_the_same_name_keeps_the_id(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    await save("a.ipynb")
+    before = await registry.identify("a.ipynb")
+    await ensure_async(contents.rename("a.ipynb", "/a.ipynb"))
+    await ensure_async(contents.update({"path": "a.ipynb"}, "a.ipynb"))
+    assert await registry.find("a.ipynb") == before
+
+
+async def test_two_notebooks_that_swap_their_names_swap_their_ids(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    ids = {}
+    for name in ("a", "b"):
+        await save(f"{name}.ipynb")
+        ids[name] = (await registry.identify(f"{name}.ipynb")).id
+    for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
+        await ensure_async(contents.rename(f"{old}.ipynb", f"{new}.ipynb"))
+    assert (await registry.identify("a.ipynb")).id == ids["b"]
+    assert (await registry.identify("b.ipynb")).id == ids["a"]
+
+
+async def test_a_folders_rename_keeps_the_ids_of_what_is_in_it(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    paths = ["f/a.ipynb", "f/deep/b.ipynb", "f x/c.ipynb"]
+    for path in paths:
+        await save(path)
+    ids = [(await registry.identify(path)).id for path in paths]
+    await ensure_async(contents.rename("f", "g"))
+    new = ["g/a.ipynb", "g/deep/b.ipynb", "f x/c.ipynb"]
+    assert [(await registry.identify(path)).id for path in new] == ids
+
+
+async def test_a_copy_is_another_notebook(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    await save("a.ipynb")
+    before = await registry.identify("a.ipynb")
+    copy = await ensure_async(contents.copy("a.ipynb"))
+    assert (await registry.identify(copy["path"])).id != before.id
+    assert await registry.find("a.ipynb") == before
+
+
+@pytest.mark.parametrize("deleted", ["f/a.ipynb", "f"])
+async def test_a_new_file_at_a_deleted_ones_path_has_another_id(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any], deleted: str
+) -> None:
+    await save("f/a.ipynb")
+    before = await registry.identify("f/a.ipynb")
+    await ensure_async(contents.delete(deleted))
+    await save("f/a.ipynb")
+    assert (await registry.identify("f/a.ipynb")).id != before.id
+
+
+async def test_saving_a_notebook_again_keeps_the_id(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    await save("a.ipynb")
+    before = await registry.identify("a.ipynb")
+    await save("a.ipynb")
+    assert await registry.find("a.ipynb") == before
+
+
+async def test_a_name_that_cannot_be_stored_leaves_no_id_behind(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    await save("a.ipynb")
+    before = await registry.identify("a.ipynb")
+    # Latin-1, as Python shows it.
+    await ensure_async(contents.rename("a.ipynb", "\udce4.ipynb"))
+    await save("a.ipynb")
+    assert (await registry.identify("a.ipynb")).id != before.id
+
+
+@pytest.fixture
+def uploads(contents: Any) -> NotebookUploads:
+    store = ContentsStore(contents)
+    return NotebookUploads(store, DashboardFinder(store), Forgotten())  # type: ignore[arg-type]
+
+
+async def test_an_upload_that_replaces_a_notebook_keeps_its_id(
+    registry: NotebookRegistry, uploads: NotebookUploads
+) -> None:
+    data = nbformat.writes(NOTEBOOK).encode()
+    await uploads.save("f/a.ipynb", "a.ipynb", data)
+    before = await registry.identify("f/a.ipynb")
+    for _ in range(2):
+        await uploads.save("f/a.ipynb", "a.ipynb", data)
+        assert await registry.find("f/a.ipynb") == before
+
+
+async def test_an_upload_that_replaces_a_bundle_keeps_the_ids_in_it(
+    registry: NotebookRegistry, uploads: NotebookUploads
+) -> None:
+    await uploads.save("board", "board.zip", bundle_of(data="1"))
+    before = await registry.identify("board/index.ipynb")
+    await uploads.save("board", "board.zip", bundle_of(data="2"))
+    assert await registry.find("board/index.ipynb") == before
+
+
+async def test_an_upload_that_fails_keeps_the_id(
+    registry: NotebookRegistry, uploads: NotebookUploads
+) -> None:
+    data = nbformat.writes(NOTEBOOK).encode()
+    await uploads.save("a.ipynb", "a.ipynb", data)
+    before = await registry.identify("a.ipynb")
+    with pytest.raises(InvalidRequest):
+        await uploads.save("a.ipynb", "a.ipynb", b"no notebook")
+    assert await registry.find("a.ipynb") == before
+
+
+async def test_a_deleted_dashboards_id_ends_and_the_next_one_has_another(
+    registry: NotebookRegistry, uploads: NotebookUploads
+) -> None:
+    data = nbformat.writes(NOTEBOOK).encode()
+    await uploads.save("a.ipynb", "a.ipynb", data)
+    before = await registry.identify("a.ipynb")
+    await uploads.delete("a.ipynb")
+    assert await registry.find("a.ipynb") is None
+    await uploads.save("a.ipynb", "a.ipynb", data)
+    assert (await registry.identify("a.ipynb")).id != before.id
+
+
+# In the server
+
+
+@pytest.fixture(params=KINDS)
+def jp_argv(request: pytest.FixtureRequest) -> list[str]:
+    kind = KINDS[request.param]
+    return [f"--ServerApp.contents_manager_class={kind.__module__}.{kind.__qualname__}"]
+
+
+async def test_the_server_tells_of_what_its_own_api_renames_and_deletes(
+    jp_serverapp: Any, dashboards: Any, jp_fetch: Any, write_notebook: Write
+) -> None:
+    registry: NotebookRegistry = dashboards.access.notebooks
+    write_notebook("team a/board.ipynb")
+    before = await registry.identify("team a/board.ipynb")
+
+    async def rename(path: str, new_path: str) -> None:
+        body = json.dumps({"path": new_path})
+        await jp_fetch("api", "contents", path, method="PATCH", body=body)
+
+    await rename("team a/board.ipynb", "team a/plan.ipynb")
+    await rename("team a", "team b")
+    after = await registry.find("team b/plan.ipynb")
+    assert after is not None
+    assert after.id == before.id
+    await jp_fetch("api", "contents", "team b/plan.ipynb", method="DELETE")
+    assert await registry.find("team b/plan.ipynb") is None
+    write_notebook("team b/plan.ipynb")
+    assert (await registry.identify("team b/plan.ipynb")).id != before.id
+    with dashboards.database.transaction(write=False) as session:
+        assert session.scalar(select(func.count()).select_from(Notebook)) == 2
+
+
+async def test_a_link_ends_with_its_notebook_and_not_with_its_name(
+    dashboards: Any, jp_fetch: Any, write_notebook: Write
+) -> None:
+    access = dashboards.access
+    write_notebook("board.ipynb")
+    notebook = await access.notebooks.identify("board.ipynb")
+    token = (await access.shares.change(notebook.id, {"enabled": True}, "ann")).access_token
+    body = json.dumps({"path": "plan.ipynb"})
+    await jp_fetch("api", "contents", "board.ipynb", method="PATCH", body=body)
+    await access.notebooks.find("plan.ipynb")
+    share = await access.shares.open(token)
+    assert share.path == "plan.ipynb"
+    # Somebody else's, of the old name.
+    write_notebook("board.ipynb")
+    await jp_fetch("api", "contents", "plan.ipynb", method="DELETE")
+    await access.notebooks.find("plan.ipynb")
+    assert await access.shares.open(token) is None
