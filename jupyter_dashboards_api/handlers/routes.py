@@ -15,6 +15,7 @@ from .activity import ActivityHandler
 from .kernels import KernelChannelsHandler, KernelHandler, KernelsHandler
 from .keys import KeyHandler, KeysHandler
 from .login import LoginHandler, LogoutHandler
+from .openapi import OpenAPIHandler, describe
 from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
 from .permissions import MANAGE_KEYS, OPEN, PUBLIC, PUBLISH, VIEW, Permission
@@ -65,6 +66,7 @@ class Route:
             (_ID, "{id}"),
             (_NUMBER, "{id}"),
             ("/?", ""),
+            (r"\.", "."),
         ):
             text = text.replace(group, name)
         return text
@@ -202,6 +204,12 @@ ROUTES: tuple[Route, ...] = (
         "Log out, here or everywhere.",
     ),
     Route(
+        r"/_api/openapi\.json",
+        OpenAPIHandler,
+        {"GET": PUBLIC},
+        "This table, as a description of the API for programs.",
+    ),
+    Route(
         r"/_api/labextensions",
         LabExtensionsHandler,
         {"GET": VIEW},
@@ -230,7 +238,11 @@ def tornado_handlers(
         (
             route.pattern,
             route.handler,
-            {"permissions": route.permissions, **(route.options or {})},
+            {
+                "permissions": route.permissions,
+                **(route.options or {}),
+                **({"document": describe(ROUTES)} if route.handler is OpenAPIHandler else {}),
+            },
         )
         for route in ROUTES
         if own_login or route.handler not in (LoginHandler, LogoutHandler)

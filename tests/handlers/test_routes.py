@@ -59,10 +59,11 @@ def of_audience(*audiences: Audience) -> set[str]:
     }
 
 
-def test_only_static_files_logins_and_links_are_open_to_everybody() -> None:
+def test_only_static_files_logins_links_and_the_description_are_open_to_everybody() -> None:
     assert of_audience(Audience.EVERYBODY) == {
         "GET /static/dashboards/labextensions/PATH",
         "GET /static/dashboards/PATH",
+        "GET /_api/openapi.json",
         *(f"{method} /{page}" for method in ("GET", "POST") for page in ("login", "logout")),
         *(
             f"{m} /{kind}/{{token}}[.json]"
