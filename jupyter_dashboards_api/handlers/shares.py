@@ -225,7 +225,7 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
                 base_href=f"{files}/",
                 visit=visit,
                 live=share.live,
-                body=self._linked(rendered.body),
+                body=await asyncio.to_thread(self._linked, rendered.body),
                 variables={
                     "referrer": "no-referrer",
                     **({"theme": theme} if theme in ("light", "dark") else {}),
@@ -242,22 +242,28 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
 
     async def _send_payload(self, share: OpenShare, path: str) -> None:
         notebook, _ = await self.dashboards.store.notebook(path)
-        cells = await asyncio.to_thread(self.dashboards.renderer.payload, notebook)
         stated = notebook.metadata.get("title")
         name = path.rpartition("/")[2].removesuffix(".ipynb")
-        told = {
-            **share.settings,
-            "type": "scene" if self.kind == "shared" else "embed",
-            "accessToken": share.token,
-            "notebook": {
-                "short_id": share.short_id,
-                "title": stated if isinstance(stated, str) else name,
-                "content": {"cells": cells},
-                "text_content": None,
-            },
-        }
+
+        def told() -> str:
+            return json.dumps(
+                {
+                    **share.settings,
+                    "type": "scene" if self.kind == "shared" else "embed",
+                    "accessToken": share.token,
+                    "notebook": {
+                        "short_id": share.short_id,
+                        "title": stated if isinstance(stated, str) else name,
+                        "content": {"cells": self.dashboards.renderer.payload(notebook)},
+                        "text_content": None,
+                    },
+                }
+            )
+
+        # Sanitising and writing out a large notebook takes a while.
+        body = await asyncio.to_thread(told)
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(told))
+        self.finish(body)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if not self._wants_json:
