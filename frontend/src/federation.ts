@@ -15,6 +15,8 @@ export interface MimeRenderer {
 }
 interface RendererFactory {
   mimeTypes: readonly string[];
+  /** JupyterLab's own word for renderers that show something sensible, and safe, of what nobody vouches for. */
+  safe?: boolean;
   createRenderer(options: Record<string, unknown>): MimeRenderer;
 }
 interface Plugin {
@@ -80,9 +82,10 @@ class Federation {
         console.error(`${remote.name}:`, error);
         return [];
       });
-      const factory = factories.find(({ mimeTypes }) => mimeTypes.includes(mime));
+      const { trusted } = this.ctx;
+      const factory = factories.find(({ mimeTypes, safe }) => mimeTypes.includes(mime) && (trusted || safe));
       if (factory) {
-        const sanitizer = { sanitize: (text: string) => text };
+        const sanitizer = { sanitize: trusted ? (text: string) => text : (await import("./render/sanitise.ts")).sanitiseText };
         return factory.createRenderer({ mimeType: mime, resolver: null, linkHandler: null, latexTypesetter: null, sanitizer });
       }
     }

@@ -29,7 +29,8 @@ async function begin(config: DashConfig): Promise<void> {
   const ctx: RenderContext = {
     config,
     // The attribute is emptied by the browser, the property isn't.
-    nonce: document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "",
+    nonce: (config.trusted && document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce) || "",
+    trusted: config.trusted,
     kernel: null,
     resized: scrollersChanged,
   };

@@ -12,6 +12,8 @@ export interface DashConfig {
   /** Positions in `nb.cells` of the cells to execute, in notebook order. */
   codeCells: number[];
   live: boolean;
+  /** Whether the operator vouches for the notebook's author. */
+  trusted: boolean;
   onError: "continue" | "stop";
   errorText: string;
   reconnectSeconds: number;
@@ -73,6 +75,8 @@ export interface RenderContext {
   config: DashConfig;
   /** The nonce that lets a script of the author run; empty where none may. */
   nonce: string;
+  /** Whether what the author wrote may act on the page. If not, HTML is sanitised and scripts are not run. */
+  trusted: boolean;
   kernel: Kernel | null;
   /** Called when content changes its size late (images, plots). */
   resized?: () => void;

@@ -25,13 +25,14 @@ export const config: DashConfig = {
   view: "report",
   codeCells: [0, 2, 5],
   live: true,
+  trusted: true,
   onError: "continue",
   errorText: "This part could not be computed.",
   reconnectSeconds: 30,
   subprotocols: ["v1.kernel.websocket.jupyter.org"],
 };
 
-export const context = (): RenderContext => ({ config, nonce: "", kernel: null });
+export const context = (): RenderContext => ({ config, nonce: "", trusted: true, kernel: null });
 
 /** An iopub message of `type` that answers the request `parent`. */
 export function iopub(type: string, content: Record<string, unknown>, parent = "request"): Message {

@@ -12,7 +12,8 @@ export function metadataOf(metadata: Record<string, unknown>, mime: string): Ima
 
 export async function render({ mime, data, metadata, ctx }: RenderJob): Promise<HTMLElement> {
   const hints = metadataOf(metadata, mime);
-  if (mime === "image/svg+xml" && hints.isolated !== true) return inlineSvg(textOf(data[mime]), hints);
+  // In an <img> it loads nothing, and its style sheet is its own.
+  if (mime === "image/svg+xml" && hints.isolated !== true && ctx.trusted) return inlineSvg(textOf(data[mime]), hints);
   const image = document.createElement("img");
   const payload = textOf(data[mime]);
   image.src =

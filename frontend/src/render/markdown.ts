@@ -17,7 +17,9 @@ export async function render({ mime, data, ctx }: RenderJob): Promise<HTMLElemen
     const shown = bare ? [{ kind: "math" as const, tex: source, display: true, source }] : parts;
     node.append(...shown.map((part) => (part.kind === "text" ? part.text : (math?.typesetFormula(part) ?? part.source))));
   } else {
-    node.innerHTML = await parser.parse(source);
+    const html = await parser.parse(source);
+    if (ctx.trusted) node.innerHTML = html;
+    else node.append((await import("./sanitise.ts")).sanitise(html));
     labelTasks(node);
     for (const slot of node.querySelectorAll<HTMLElement>("[data-dash-tex]")) {
       const part = mathAt(slot.textContent ?? "", 0);

@@ -17,6 +17,8 @@ interface Plotly {
   purge(node: HTMLElement): void;
 }
 
+const ELSEWHERE = ["plotlyServerURL", "sendData", "showEditInChartStudio", "showLink", "showSendToCloud", "topojsonURL"];
+
 /** Pixels; what the extension itself takes when the figure says nothing. */
 const HEIGHT = 360;
 
@@ -24,6 +26,8 @@ export async function render({ mime, data, metadata, ctx }: RenderJob): Promise<
   // plotly.js writes into what it gets, and an update may show the same object again.
   const figure = structuredClone(data[mime]) as Figure | null;
   if (!figure || typeof figure !== "object") throw new Error("not a Plotly figure");
+  // Leads to another site, or asks one.
+  if (!ctx.trusted && figure.config) for (const name of ELSEWHERE) delete figure.config[name];
   const layout = (figure.layout ??= {});
   const fixedWidth = layout.width !== undefined;
   const renderer = await federatedRenderer(mime, ctx);

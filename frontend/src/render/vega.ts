@@ -7,6 +7,7 @@ import { expressionInterpreter } from "vega-interpreter";
 import { onAttach, drawWhenSized } from "./attach.ts";
 import type { RenderJob } from "./index.ts";
 import { isDark, onThemeChange } from "./theme.ts";
+import { harmlessOptions, withinItsPlace } from "./vega-options.ts";
 import { upgradeVegaLite } from "./vega-upgrade.ts";
 
 /** Rows from which a picture is drawn faster than one SVG element for each; below, SVG prints and reads better. */
@@ -25,7 +26,8 @@ export function render({ mime, data, metadata, ctx }: RenderJob): HTMLElement {
   const given = data[mime];
   const parsed = (typeof given === "string" ? JSON.parse(given) : structuredClone(given)) as Record<string, unknown>;
   if (parsed === null || typeof parsed !== "object") throw new Error("not a Vega specification");
-  const spec = lite ? upgradeVegaLite(parsed) : parsed;
+  const upgraded = lite ? upgradeVegaLite(parsed) : parsed;
+  const spec = ctx.trusted ? upgraded : withinItsPlace(upgraded);
   // Only good for a console warning that the spec is of another version.
   delete spec["$schema"];
   const hints = metadata[mime] as { embed_options?: EmbedOptions } | undefined;
@@ -42,7 +44,7 @@ export function render({ mime, data, metadata, ctx }: RenderJob): HTMLElement {
       actions: false,
       renderer: rows(spec) < MANY_ROWS ? "svg" : "canvas",
       ...(isDark() ? { theme: "dark", config: { background: "transparent" } } : {}),
-      ...hints?.embed_options,
+      ...(ctx.trusted ? hints?.embed_options : harmlessOptions(hints?.embed_options)),
       mode: lite ? "vega-lite" : "vega",
       ast: true,
       expr: expressionInterpreter,

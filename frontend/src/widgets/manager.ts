@@ -11,6 +11,7 @@ import { ManagerBase } from "@jupyter-widgets/base-manager";
 import { federatedWidgets } from "../federation.ts";
 import { MAYBE_MATH } from "../render/delimiters.ts";
 import { loadStylesheet } from "../render/stylesheet.ts";
+import { REFUSAL_TEXT } from "../render/untrusted.ts";
 import { isDark, onThemeChange } from "../render/theme.ts";
 import type { Kernel, Message, RenderContext } from "../types.ts";
 import { CommRouter } from "./comm.ts";
@@ -39,6 +40,8 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
   readonly #handled = new WeakSet<Message>();
   readonly #ends: (() => void)[] = [];
   #restoring: Promise<void> | null = null;
+  /** There before the first class is, where the author isn't trusted. */
+  #untrusted: typeof import("./untrusted.ts") | null = null;
 
   constructor(
     readonly kernel: Kernel,
@@ -168,10 +171,19 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
 
   protected override async loadClass(name: string, module: string, version: string): Promise<typeof WidgetModel | typeof WidgetView> {
     const builtIn = BUILT_IN[module];
+    // Others run what the author wrote (anywidget's whole purpose), or take it for HTML.
+    if (!builtIn && !this.ctx.trusted) throw new Error(REFUSAL_TEXT);
+    if (!this.ctx.trusted) this.#untrusted ??= await import("./untrusted.ts");
     const exports = await (builtIn ? builtIn() : federatedWidgets(module, version, this.ctx));
     const found = exports[name];
     if (typeof found !== "function") throw new Error(`${module} ${version} has no class ${name}`);
-    return found as typeof WidgetModel;
+    return this.#untrusted ? this.#untrusted.tame(name, found as typeof WidgetModel) : (found as typeof WidgetModel);
+  }
+
+  /** Descriptions, which may hold HTML. */
+  override inline_sanitize(source: string): string {
+    const html = super.inline_sanitize(source);
+    return this.#untrusted ? this.#untrusted.sanitiseText(html) : html;
   }
 
   protected override async _create_comm(

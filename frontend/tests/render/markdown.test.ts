@@ -8,7 +8,7 @@ import type { RenderContext } from "../../src/types.ts";
 Object.defineProperty(document, "compatMode", { value: "CSS1Compat" });
 document.head.prepend = (...links) => links.forEach((link) => (link as HTMLLinkElement).onload?.(new Event("load")));
 
-const ctx = { nonce: "", kernel: null, config: { staticUrl: "/s/", css: { math: "math.css" } } } as unknown as RenderContext;
+const ctx = { nonce: "", trusted: true, kernel: null, config: { staticUrl: "/s/", css: { math: "math.css" } } } as unknown as RenderContext;
 const markdown = (source: string) => renderMime({ "text/markdown": source }, {}, ctx);
 
 test("a task's checkbox is named by its text", async () => {

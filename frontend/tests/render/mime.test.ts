@@ -6,7 +6,7 @@ import type { RenderContext } from "../../src/types.ts";
 
 const PLOTLY = "application/vnd.plotly.v1+json";
 const WIDGET = "application/vnd.jupyter.widget-view+json";
-const ctx = { nonce: "", kernel: null } as unknown as RenderContext;
+const ctx = { nonce: "", trusted: true, kernel: null } as unknown as RenderContext;
 
 const CASES: [what: string, types: string[], tried: string[]][] = [
   ["html goes before pictures and text", ["text/plain", "image/png", "text/html"], ["text/html", "image/png", "text/plain"]],
