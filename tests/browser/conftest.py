@@ -23,6 +23,7 @@ from playwright.sync_api import (
 
 from tests.servers import TOKEN, ServerProcess, dashboards_server
 
+from .guarded import RULES, add_accounts
 from .intranet import Intranet
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -120,15 +121,21 @@ new MutationObserver((changes) => {
 class Site:
     """A server whose folder a test can write to, and visitors who are logged in.
 
-    `url` is where visitors find it, if that isn't the server itself.
+    `url` is where visitors find it, if that isn't the server itself; `token` is what they are logged in with, if anything.
     """
 
     def __init__(
-        self, browser: Browser, server: ServerProcess, folder: Path, url: str = ""
+        self,
+        browser: Browser,
+        server: ServerProcess,
+        folder: Path,
+        url: str = "",
+        token: str = TOKEN,
     ) -> None:
         self.server = server
         self.folder = folder
         self.url = url or server.url
+        self._token = token
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
@@ -138,14 +145,15 @@ class Site:
         nbformat.write(nbformat.v4.new_notebook(cells=list(cells), metadata=metadata), file)
 
     def context(self, **options: Any) -> BrowserContext:
-        """A viewer's browser, logged in."""
+        """A visitor's browser."""
         context = self._browser.new_context(
             **{"viewport": {"width": 1280, "height": 900}, **options}
         )
         context.set_default_timeout(12_000)
         self._contexts.append(context)
-        # `request` shares its cookies with the pages.
-        assert context.request.get(f"{self.url}/dashboards?token={TOKEN}").ok
+        if self._token:
+            # `request` shares its cookies with the pages.
+            assert context.request.get(f"{self.url}/dashboards?token={self._token}").ok
         return context
 
     def visit(
@@ -188,7 +196,12 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Se
     home = tmp_path_factory.mktemp("home")
     folder = tmp_path_factory.mktemp("dashboards")
     shutil.copytree(EXAMPLES, folder / "examples")
-    options = ["--KernelBindings.retention=5", "--KernelBindings.max_kernels_per_viewer=20"]
+    options = [
+        "--KernelBindings.retention=5",
+        "--KernelBindings.max_kernels_per_viewer=20",
+        # Most of what these tests look at are authors' own scripts; test_trust.py has a server without.
+        "--DashboardsApp.trusted_folders=/",
+    ]
     with dashboards_server(folder, home, *options) as server:
         yield server, folder
 
@@ -228,6 +241,35 @@ def site_with(browser: Browser, tmp_path: Path) -> Iterator[OpenSite]:
     for site, server in opened:
         site.close()
         server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="package")
+def guarded_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[ServerProcess, Path]]:
+    """A server with viewers, an access file and links; its plain pages may be framed by this machine's address."""
+    home = tmp_path_factory.mktemp("home")
+    folder = tmp_path_factory.mktemp("dashboards")
+    add_accounts(home)
+    (home / "access.toml").write_text(RULES)
+    options = [
+        f"--AccessRules.file={home / 'access.toml'}",
+        "--AccessManager.page_token_seconds=10",
+        "--AccessManager.check_interval=0.5",
+        "--DashboardsApp.frame_ancestors=http://127.0.0.1:*",
+        "--KernelBindings.retention=5",
+        "--KernelBindings.max_kernels_per_viewer=20",
+    ]
+    with dashboards_server(folder, home, *options) as server:
+        yield server, folder
+
+
+@pytest.fixture
+def guarded(browser: Browser, guarded_server: tuple[ServerProcess, Path]) -> Iterator[Site]:
+    """That server, with visitors of whom nobody is logged in."""
+    opened = Site(browser, *guarded_server, token="")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
