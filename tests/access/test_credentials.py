@@ -6,7 +6,7 @@ import base64
 import secrets
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.access.credentials import (
@@ -46,6 +46,7 @@ def test_a_scheme_is_written_in_any_case_with_any_space_after_it(scheme: str, sp
     assert header_credential(f"  {scheme}{space}{T} ", "") == HeaderCredential(T)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=24, max_size=24))
 def test_a_token_of_48_hexadecimal_digits_under_basic_is_taken_as_it_is(token: bytes) -> None:
     assert header_credential(f"Basic {token.hex()}", "") == HeaderCredential(token.hex())
@@ -86,6 +87,7 @@ def test_an_empty_header_x_auth_token_is_none() -> None:
     assert header_credential("", "\t") is None
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.text(),
@@ -103,6 +105,7 @@ names = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters=
 tokens = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 
 
+@settings(deadline=None)
 @given(names, tokens)
 def test_what_basic_encodes_is_read_back(name: str, token: str) -> None:
     assert header_credential(f"Basic {encoded(f'{name}:{token}')}", "") == HeaderCredential(

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.access.callers import Visit
@@ -44,6 +44,7 @@ visits = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(visits)
 def test_a_page_token_says_what_it_was_made_of(visit: Visit) -> None:
     before = time.time()
@@ -55,6 +56,7 @@ def test_a_page_token_says_what_it_was_made_of(visit: Visit) -> None:
     assert FITS_ANYWHERE.fullmatch(token)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=64), st.integers(0, 2**31))
 def test_a_share_token_says_what_it_was_made_of(access_token: str, password_id: int) -> None:
     token = TOKENS.share_token(access_token, password_id, MINUTES)
@@ -130,6 +132,7 @@ def test_a_token_without_an_end_or_an_audience_is_none(missing: str) -> None:
     assert TOKENS.read_page_token(jwt.encode(claims, TOKENS._key, "HS256")) is None
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.one_of(st.sampled_from("aA0-_.="), st.characters()))
 def test_no_character_can_be_changed(where: float, other: str) -> None:
     token = TOKENS.page_token(VISIT)
@@ -167,6 +170,27 @@ def test_garbage_is_no_token(token: str) -> None:
     assert TOKENS.read_share_token(token) is None
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.text("ab.=-_", max_size=30)))
 def test_no_text_is_an_error(text: str) -> None:
     assert TOKENS.read_page_token(text) is None
+
+
+@settings(deadline=None)
+@given(visits)
+def test_a_file_token_says_which_link_and_opens_no_page(visit: Visit) -> None:
+    token = TOKENS.file_token(visit)
+    told = TOKENS.read_file_token(token)
+    assert told == Visit("", "", visit.share, visit.password_id)
+    assert TOKENS.read_page_token(token) is None
+    assert TOKENS.read_share_token(token) is None
+    assert TOKENS.read_file_token(TOKENS.page_token(visit)) is None
+    assert FITS_ANYWHERE.fullmatch(token)
+
+
+def test_how_long_a_renewal_lasts_is_known() -> None:
+    now = time.time()
+    day = timedelta(hours=24).total_seconds()
+    assert TOKENS.seconds_left(now) == 900
+    assert TOKENS.seconds_left(now - day + 60) == pytest.approx(60, abs=5)
+    assert TOKENS.seconds_left(now - day - 60) < 0

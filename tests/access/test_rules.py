@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.access.callers import NOBODY, Caller, Visit
@@ -148,6 +148,7 @@ def test_a_mistake_is_an_error_that_says_what_it_is(text: str, complaint: str) -
     assert complaint in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.text("[]{}=\"'.,\n rulesdft0#", max_size=40)))
 def test_any_text_is_rules_or_a_mistake(text: str) -> None:
     with contextlib.suppress(ValueError):
@@ -180,6 +181,7 @@ def deciding(default: Rule, by_path: Mapping[str, Rule], path: str) -> Rule:
     return by_path[max(named, key=len)] if named else default
 
 
+@settings(deadline=None)
 @given(values, st.dictionaries(paths, values, max_size=6), callers, paths)
 def test_rules_do_what_a_plain_reading_of_them_says(
     default: Rule, by_path: dict[str, Rule], caller: Caller, path: str
@@ -190,6 +192,7 @@ def test_rules_do_what_a_plain_reading_of_them_says(
     assert rules.is_public(path) == (rule == "public")
 
 
+@settings(deadline=None)
 @given(values, st.dictionaries(paths, values, max_size=6), callers, paths)
 def test_a_folder_is_shown_exactly_if_it_or_a_rule_below_it_lets_in(
     default: Rule, by_path: dict[str, Rule], caller: Caller, folder: str
@@ -205,6 +208,7 @@ plain = st.text(string.ascii_letters + string.digits + " üß漢-_.", min_size=1
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.lists(plain, min_size=1, max_size=3).map("/".join),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.access.secret_values import (
@@ -36,6 +36,7 @@ def test_each_secret_is_long_and_new(make: Callable[[], str], form: str) -> None
     assert all(re.fullmatch(form, secret) for secret in made)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_secret_is_compared_by_its_sha256(secret: str) -> None:
     assert hashed(secret) == hashlib.sha256(secret.encode()).hexdigest()

@@ -354,10 +354,10 @@ async def test_brute_force_gets_nowhere_and_keeps_nobody_out(
         await owner.guess(passwords, share, PASSWORD, "10.1.1.1")
 
     await asyncio.gather(
-        attack("10.0.0.1", 100, 1),
-        attack("10.0.0.2", 300, 50),
-        attack("10.0.0.3", 300, 100),
-        attack("10.0.0.4", 300, 300),
+        attack("10.0.0.1", 40, 1),
+        attack("10.0.0.2", 320, 160),
+        attack("10.0.0.3", 320, 320),
+        attack("10.0.0.4", 320, 320),
         come_by(),
     )
     assert sum(attackers.refused.values()) == 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.access.throttle import FailureLimit
@@ -15,6 +15,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps, st.integers(1, 4), st.integers(1, 10))
 def test_it_counts_the_failures_of_the_last_seconds(
     taken: list[tuple[str, str, int]], limit: int, seconds: int
@@ -52,6 +53,7 @@ def test_one_name_does_not_count_for_another() -> None:
     assert limited.wait("bob", 0) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=2), max_size=100), st.integers(1, 5))
 def test_made_up_names_do_not_fill_the_memory(made_up: list[str], most: int) -> None:
     limited = FailureLimit(1, 1000, max_names=most)
