@@ -93,7 +93,7 @@ _URL = re.compile(r"url\(\s*[\"']?([^)]?)", re.IGNORECASE)
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _BLOCK = re.compile(r"([^{}]*)([{}])")
-_FUNCTION = re.compile(r"([\w-]*)\(")
+_FUNCTION = re.compile(r"([^\s(),+*/]*)\(")
 
 _ONLY_SCRIPTS = re.compile(r"<(script|iframe|object|embed)\b", re.IGNORECASE)
 _VISIBLE = re.compile(r"<(?:audio|hr|img|input|meter|progress|svg|table|video)\b")
@@ -165,7 +165,11 @@ def style_sheet(text: str) -> str:
             inside = within[-1] if within else "@media"
             if not _is_closed(head) or inside != "@media":
                 within.append(None)
-            elif re.match(r"@media\b", head, re.IGNORECASE) and "@" not in head[1:] and not within:
+            elif (
+                re.match(r"@media\b", head, re.IGNORECASE | re.ASCII)
+                and "@" not in head[1:]
+                and not within
+            ):
                 within.append("@media")
                 rules.append(f"{head}{{")
             else:

@@ -200,7 +200,7 @@ ORDINARY = {
     "plotly": "import plotly.graph_objects as go\ngo.Figure(go.Bar(x=['a', 'b'], y=[3, 7]))",
     "altair": "import altair as alt\nalt.Chart(table).mark_bar().encode(x='region', y='sales')",
     "slider": "import ipywidgets as w\nslider = w.IntSlider(3, description='<b>Size</b>', description_allow_html=True)\nslider",
-    "html widget": 'w.HTML(\'<b style="color: rgb(4, 5, 6)">bold</b>\')',
+    "html widget": "w.HTML('<b style=\"color: rgb(4, 5, 6)\">bold</b>')",
     "maths": "from IPython.display import *\nMath(r'\\frac{1}{2}')",
     "markdown": "Markdown('**bold** $x^2$ <mark>marked</mark>\\n\\n- [x] done')",
     "svg": 'SVG(\'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><style>circle{fill:red}</style><circle r="9"/></svg>\')',

@@ -255,6 +255,7 @@ def test_a_task_list_keeps_its_boxes() -> None:
         ("width: calc((1px + 2px)", ""),
         ("colour: red", ""),
         ("backgroundx: red", ""),
+        ("width: calcé(1px)", ""),
     ],
 )  # fmt: skip
 def test_inline_styles_are_left_with_what_stays_in_its_place(text: str, kept: str) -> None:

@@ -62,7 +62,7 @@ function isProperty(name: string): boolean {
 
 function isValue(value: string): boolean {
   if (value.includes("@") || !isClosed(value)) return false;
-  return [...withoutStrings(value).matchAll(/([\w-]*)\(/g)].every(([, name = ""]) => FUNCTIONS.has(name.toLowerCase()));
+  return [...withoutStrings(value).matchAll(/([^\s(),+*/]*)\(/g)].every(([, name = ""]) => FUNCTIONS.has(name.toLowerCase()));
 }
 
 /** Whether what stands after it cannot become a part of it, nor the other way round. */

@@ -14,6 +14,7 @@ const DECLARATIONS: [text: string, kept: string][] = [
   ["color: red}body{color:blue", ""],
   ["width: calc((1px + 2px)", ""],
   ["backgroundx: red", ""],
+  ["width: calcé(1px)", ""],
 ];
 
 for (const [text, kept] of DECLARATIONS) {
