@@ -44,9 +44,10 @@ class Client:
 
     async def send(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         headers = {**self.headers, **options.pop("headers", {})}
+        forged = options.pop("forged", False)
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-            if "_xsrf" in self.cookies and not options.pop("forged", False):
+            if "_xsrf" in self.cookies and not forged:
                 headers["X-XSRFToken"] = self.cookies["_xsrf"]
         if isinstance(body, (dict, list)):
             headers.setdefault("Content-Type", "application/json")

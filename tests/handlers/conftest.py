@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.conftest import Fetch
+from tests.kernels.client import Channel
 from tests.notebooks.archives import FORM, form
+
+from .callers import Callers, Client
+from .live import Join, open_channel
 
 
 @pytest.fixture
@@ -17,6 +22,32 @@ def jp_server_config(jp_server_config: Any) -> Any:
     # The trash of whoever runs the tests is not ours to fill.
     jp_server_config.FileContentsManager.delete_to_trash = False
     return jp_server_config
+
+
+@pytest.fixture
+def callers(fetch: Fetch, dashboards: Any) -> Callers:
+    """Makes clients of every kind; `extension_config` of the test's module has the access file."""
+    return Callers(fetch, dashboards)
+
+
+@pytest.fixture
+def join(jp_http_port: int, jp_base_url: str, jp_asyncio_loop: Any) -> Iterator[Join]:
+    """Opens the websocket of a kernel with a client's credentials."""
+    opened: list[Channel] = []
+
+    async def open_one(client: Client, kernel_id: str) -> Channel:
+        url = f"ws://127.0.0.1:{jp_http_port}{jp_base_url}_api/kernels/{kernel_id}/channels"
+        opened.append(await open_channel(url, client))
+        return opened[-1]
+
+    yield open_one
+
+    async def close_all() -> None:
+        for channel in opened:
+            channel.close()
+        await asyncio.sleep(0.05)
+
+    jp_asyncio_loop.run_until_complete(close_all())
 
 
 @pytest.fixture
