@@ -1,6 +1,9 @@
 /** A plain page in a frame tells its embedder how tall it is. */
 
 function embedder(): string {
+  // Where the browser knows it: the referrer is this server after a form in the frame, and nothing if the embedder says so.
+  const [origin] = location.ancestorOrigins ?? [];
+  if (origin && origin !== "null") return origin;
   try {
     return new URL(document.referrer).origin;
   } catch {

@@ -95,6 +95,7 @@ export class Session {
   /** Nothing more is permitted to this page as it is: the login, the link or the page's token has ended. */
   expire(): void {
     this.#stop();
+    this.page.offerRun(false);
     const [text, label] = this.ctx.config.pageToken
       ? ["This page has expired.", "Load again"]
       : ["You are not logged in any more.", "Log in"];

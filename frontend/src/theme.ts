@@ -6,26 +6,16 @@ const KEY = "dash-theme";
 
 const isTheme = (value: unknown): value is Theme => CHOICES.includes(value as Theme);
 
-/** Storage may be forbidden (a frame of another site); the choice then holds for this page. */
-function stored(): string | null {
-  try {
-    return localStorage.getItem(KEY);
-  } catch {
-    return null;
-  }
-}
-
 function apply(theme: Theme, button: HTMLElement | null): void {
   document.documentElement.dataset.theme = theme;
   if (button) button.textContent = `Theme: ${theme}`;
 }
 
-/** Applies the remembered theme and wakes the page's theme button. */
+/** Wakes the page's theme button. What the page or its URL asks for, else the remembered theme, is there from its head. */
 export function startTheme(): void {
   const button = document.getElementById("dash-theme");
-  // An embedder's wish (?theme=dark) goes before what the viewer chose for other pages.
   const wished = new URLSearchParams(location.search).get("theme");
-  let theme = [wished, stored(), document.documentElement.dataset.theme].find(isTheme) ?? "auto";
+  let theme = [wished, document.documentElement.dataset.theme].find(isTheme) ?? "auto";
   apply(theme, button);
   if (!button) return;
   button.hidden = false;
@@ -34,7 +24,7 @@ export function startTheme(): void {
     try {
       localStorage.setItem(KEY, theme);
     } catch {
-      // Not remembered, but applied.
+      // Forbidden, as in a frame of another site: not remembered, but applied.
     }
     apply(theme, button);
   });

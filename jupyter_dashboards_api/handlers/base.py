@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from ..app import DashboardsApp
 
 
+_NOTHING = "There is no dashboard and no folder of this name."
+
+
 class DashboardsHandlerMixin(ExtensionHandlerMixin):
     """Goes before a handler class of jupyter_server."""
 
@@ -152,16 +155,17 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         if self.caller.kind == "nobody":
             self.refuse_anonymous()
         self.audit("denied", path)
-        raise NotFound("Nothing is there.")
+        raise NotFound(_NOTHING)
 
     async def find(self, path: str) -> Found:
         """What is shown to the caller for a clean contents path. Raises `NotFound`."""
         try:
             found = await self.find_anything(path)
-        except NotFound:
+        except NotFound as error:
             if self.caller.kind == "nobody":
                 self.refuse_anonymous()
-            raise
+            # In the words for what is there, but not for this caller.
+            raise NotFound(_NOTHING) from error
         if found.kind == "folder" and self.caller.visit is None:
             rules = await self.access.rules.current()
             if rules.allows_below(self.caller, found.path):

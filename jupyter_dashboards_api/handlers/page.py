@@ -107,6 +107,11 @@ class PageHandler(DashboardsHandlerMixin, JupyterHandler):
         root = url_path_join(self.base_url, "dashboards-plain" if self.for_frames else "dashboards")
         return f"{root}/{quote(path, safe='/')}" if path else root
 
+    @property
+    def listing_url(self) -> str:
+        """The list of all dashboards; empty where there is none, or no way to it."""
+        return "" if self.dashboards.presentation_mode else self.page_url("")
+
     def crumbs(self, path: str) -> list[dict[str, str]]:
         """The way from the listing to `path`; the last one is the page itself."""
         found = [{"name": "Dashboards", "href": self.page_url("")}]
@@ -124,6 +129,8 @@ class PageHandler(DashboardsHandlerMixin, JupyterHandler):
             return
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         title = "Not found" if status_code == 404 else "This page cannot be shown"
-        has_listing = not self.dashboards.presentation_mode
-        listing = self.page_url("") if has_listing else None
-        self.finish(self.page("error.html.j2", title=title, message=message, listing=listing))
+        listing = self.listing_url
+        crumbs = [{"name": "Dashboards", "href": listing}] if listing else []
+        self.finish(
+            self.page("error.html.j2", title=title, message=message, listing=listing, crumbs=crumbs)
+        )

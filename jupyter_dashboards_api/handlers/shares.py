@@ -87,9 +87,10 @@ class _SharePage(PageHandler):
             raise NotFound("There is nothing at this address, or not any more.")
         return found
 
-    def page_url(self, path: str) -> str:
+    @property
+    def listing_url(self) -> str:
         # There is no way from a link's page to others.
-        return self.request.path if not path else super().page_url(path)
+        return ""
 
 
 class SharePageHandler(_SharePage, DashboardPageHandler):
@@ -136,9 +137,9 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
         if not self._is_form:
             self.set_header("Content-Type", "application/json")
             self.finish(json.dumps({"shareToken": share_token}))
-        elif self.request.headers.get("Sec-Fetch-Dest", "document") == "document":
+        elif not self._in_frame:
             # So that loading it again doesn't ask whether to send the form again.
-            self.redirect(self.request.path, status=303)
+            self.redirect(self.request.uri, status=303)
         else:
             # A frame of another site may not keep the cookie.
             await self._send(
@@ -157,6 +158,12 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
 
     def _cookie_name(self, share: OpenShare) -> str:
         return f"dashboards-share-{hashlib.sha256(share.token.encode()).hexdigest()[:16]}"
+
+    @property
+    def _in_frame(self) -> bool:
+        # Browsers tell it over HTTPS only, and to this machine.
+        told = self.request.headers.get("Sec-Fetch-Dest", "")
+        return bool(told != "document" if told else self.kind == "embedded")
 
     @property
     def _is_form(self) -> bool:
@@ -187,7 +194,8 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
                 "unlock.html.j2",
                 title="This dashboard needs a password",
                 message=message,
-                action=self.request.path,
+                # The query is the dashboard's.
+                action=self.request.uri,
                 referrer="no-referrer",
             )
         )
