@@ -112,6 +112,11 @@ class PageHandler(DashboardsHandlerMixin, JupyterHandler):
         """The list of all dashboards; empty where there is none, or no way to it."""
         return "" if self.dashboards.presentation_mode else self.page_url("")
 
+    @property
+    def way_back(self) -> list[dict[str, str]]:
+        """The breadcrumbs of pages that are no dashboard's."""
+        return [{"name": "Dashboards", "href": self.listing_url}] if self.listing_url else []
+
     def crumbs(self, path: str) -> list[dict[str, str]]:
         """The way from the listing to `path`; the last one is the page itself."""
         found = [{"name": "Dashboards", "href": self.page_url("")}]
@@ -129,8 +134,12 @@ class PageHandler(DashboardsHandlerMixin, JupyterHandler):
             return
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         title = "Not found" if status_code == 404 else "This page cannot be shown"
-        listing = self.listing_url
-        crumbs = [{"name": "Dashboards", "href": listing}] if listing else []
         self.finish(
-            self.page("error.html.j2", title=title, message=message, listing=listing, crumbs=crumbs)
+            self.page(
+                "error.html.j2",
+                title=title,
+                message=message,
+                listing=self.listing_url,
+                crumbs=self.way_back,
+            )
         )
