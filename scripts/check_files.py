@@ -1,7 +1,7 @@
 """Fails if a committed file names a package registry's host or a folder of somebody's machine.
 
 A lock file with hosts in it installs only where those hosts can be reached, and mirrors can't replace
-them; npm leaves them out because of `omit-lockfile-registry-resolved` in frontend/.npmrc.
+them; npm leaves them out because of `omit-lockfile-registry-resolved` in the .npmrc beside a lock file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REGISTRY = re.compile(
     r"registry[.]npmjs|registry[.]yarnpkg|npmmirror[.]com|pypi[.]org|pythonhosted[.]org|deb[.]debian[.]org"
 )
 MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:root|work|home|Users)/\w")
-LOCK = Path("frontend/package-lock.json")
+LOCK = "package-lock.json"
 
 
 def tracked() -> list[Path]:
@@ -37,7 +37,7 @@ def complaints(path: Path) -> list[str]:
             found.append(f"{path}:{number}: names a package registry: {match[0]}")
         if match := MACHINE_PATH.search(line):
             found.append(f"{path}:{number}: names a folder of one machine: {match[0]}…")
-        if path == LOCK and '"resolved"' in line:
+        if path.name == LOCK and '"resolved"' in line:
             found.append(f"{path}:{number}: the lock file says where a package lies")
     return found
 
