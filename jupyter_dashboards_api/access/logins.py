@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import math
@@ -36,6 +37,7 @@ class Logins:
         self._by_name = by_name
         self._by_address = by_address
         self._log = log
+        self._owners_turn = asyncio.Lock()
 
     async def log_in(self, username: str, password: str, address: str) -> tuple[Viewer, str]:
         """The viewer, and the secret of the session that has begun.
@@ -66,10 +68,13 @@ class Logins:
     async def check_owner(self, check: Callable[[], Awaitable[bool]], address: str) -> bool:
         """Whether the server's own login, which `check` asks, is right. Raises `TooManyAttempts`."""
         self._check_address(address)
-        if await check():
-            return True
-        self._failed(None, address)
-        return False
+        # One at a time: of many attempts at once, all would be let in before one of them had failed.
+        async with self._owners_turn:
+            self._check_address(address)
+            if await check():
+                return True
+            self._failed(None, address)
+            return False
 
     async def _authenticate(
         self, username: str, password: str, before: Callable[[], None]
