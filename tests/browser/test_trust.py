@@ -259,7 +259,11 @@ def test_a_widget_s_html_follows_the_kernel(untrusted: Site) -> None:
             "import ipywidgets as w\n"
             "button, text = w.Button(description='More'), w.HTMLMath('first')\n"
             "button.on_click(lambda _: setattr(text, 'value', '<b onclick=\"x\">second</b> $x$'))\n"
-            "w.VBox([button, text])"
+            "class Plain(w.Widget):\n"
+            "    'Has a model and no view.'\n"
+            "plain, follower = Plain(), w.HTML()\n"
+            "w.jslink((text, 'value'), (follower, 'value'))\n"
+            "w.VBox([button, text, follower])"
         ),
     )
     visit = untrusted.visit("/dashboards/follows")
@@ -269,6 +273,11 @@ def test_a_widget_s_html_follows_the_kernel(untrusted: Site) -> None:
     expect(bold).to_have_text("second")
     assert bold.get_attribute("onclick") is None
     expect(visit.page.locator(".widget-htmlmath-content .katex")).to_be_visible()
+    follower = visit.page.locator(".widget-html-content")
+    expect(follower.locator("b")).to_have_text("second")
+    assert follower.locator("b").get_attribute("onclick") is None
+    # Chromium mentions a handler when it parses one, also where it can't run.
+    assert all("inline" in text for text in visit.console)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=str)

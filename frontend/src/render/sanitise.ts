@@ -59,8 +59,8 @@ purify.addHook("afterSanitizeAttributes", (node) => {
 /** The harmless part of the HTML, with its style sheets at its end. */
 export function sanitise(source: string): DocumentFragment {
   sheets = [];
-  // The document of a template's content runs, loads and reports nothing, unlike the one DOMPurify would parse it into;
-  // and what is never written as text again can't be read as something else.
+  // The document of a template's content runs and loads nothing. What is never written as text again can't be read as
+  // something else. (Chromium reports event handlers to the console when it parses them, wherever that is.)
   const template = document.createElement("template");
   template.innerHTML = source;
   const root = template.content.ownerDocument.createElement("div");

@@ -20,7 +20,7 @@ const tamed = new WeakMap<Class, Class>();
 
 /** The class to use in place of a class of a core module. Throws for what is no widget: a name comes from the kernel. */
 export function tame(name: string, found: Class): Class {
-  const isWidget = found.prototype instanceof WidgetModel || found.prototype instanceof WidgetView;
+  const isWidget = [WidgetModel, WidgetView].some((base) => found === base || found.prototype instanceof base);
   if (!isWidget || name === REFUSED) throw new Error(`${name} is no widget.`);
   if (!HTML_VIEWS.has(name)) return found;
   let made = tamed.get(found);
