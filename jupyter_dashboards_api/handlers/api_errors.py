@@ -36,6 +36,12 @@ class NotJSON(InvalidRequest):
     """The body is not JSON."""
 
 
+class UnsupportedMediaType(DashboardsError):
+    """The body is of a type that is not read here."""
+
+    status = 415
+
+
 class ProjectsAPIHandler(DashboardsAPIHandler):
     """A handler whose errors are the projects API's."""
 
@@ -67,6 +73,12 @@ class ProjectsAPIHandler(DashboardsAPIHandler):
         return "Authentication credentials were not provided.", "not_authenticated"
 
     def json_body(self) -> dict[str, Any]:
+        body = self.request.body.strip()
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        # `curl -d` says that it sends a form, whatever it sends.
+        is_curl = kind == "application/x-www-form-urlencoded" and body[:1] == b"{"
+        if body and kind not in ("", "application/json") and not is_curl:
+            raise UnsupportedMediaType("Send JSON, as `Content-Type: application/json`.")
         try:
             return super().json_body()
         except InvalidRequest as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tornado.web import authenticated
 
-from ..access.api_keys import KeyChange, KeyInfo
+from ..access.api_keys import MAX_LABEL_LENGTH, KeyChange, KeyInfo
 from ..errors import InvalidRequest, NotFound
 from .api_errors import FieldError, ProjectsAPIHandler
 
@@ -46,10 +46,10 @@ class KeysHandler(_KeysHandler):
         """Makes a key; `value` of the answer is its secret, which is not shown again."""
         body = self.body()
         for name in ("label", "scopes"):
-            if body.get(name) is None:
+            if name not in body:
                 raise FieldError("This field is required.", name, "required")
         with field("label"):
-            label = _text(body["label"])
+            label = _label(body["label"])
         with field("scopes"):
             scopes = _texts(body["scopes"])
         with field("expires_at"):
@@ -72,7 +72,7 @@ class KeyHandler(_KeysHandler):
         """Changes label, scopes or expiry; other fields are ignored."""
         body = self.body()
         with field("label"):
-            label = _text(body["label"]) if "label" in body else None
+            label = _label(body["label"]) if "label" in body else None
         with field("scopes"):
             scopes = _texts(body["scopes"]) if "scopes" in body else None
         with field("expires_at"):
@@ -143,7 +143,21 @@ def _text(value: Any) -> str:
     return value
 
 
+def _label(value: Any) -> str:
+    if value is None:
+        raise FieldError("This field may not be null.", "label", "null")
+    text = _text(value).strip()
+    if not text:
+        raise FieldError("This field may not be blank.", "label", "blank")
+    if len(text) > MAX_LABEL_LENGTH:
+        limit = f"Ensure this field has no more than {MAX_LABEL_LENGTH} characters."
+        raise FieldError(limit, "label", "max_length")
+    return text
+
+
 def _texts(value: Any) -> list[str]:
+    if value is None:
+        raise FieldError("This field may not be null.", "scopes", "null")
     if not isinstance(value, list):
         raise FieldError("Expected a list of items.", "scopes", "not_a_list")
     return [_text(item) for item in value]
