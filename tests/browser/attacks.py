@@ -105,7 +105,7 @@ def widgets(home: str) -> list[str]:
         "w.HTMLMath(every, description=every, description_allow_html=True)",
         "w.VBox([w.Label(every), w.ToggleButtons(options=[every[:90]]), w.Checkbox(description=every, description_allow_html=True)])",
         "box = w.Accordion([w.HTML(every)], titles=[every[:90]], selected_index=0)\nbox.add_class('dash-bar')\nbox",
-        "out = w.Output()\nwith out:\n    display(HTML(every))\nlate = w.HTML('early')\ndisplay(out, late)\nlate.value = every",
+        "from IPython.display import HTML\nout = w.Output()\nwith out:\n    display(HTML(every))\nlate = w.HTML('early')\ndisplay(out, late)\nlate.value = every",
         "w.HTML(_view_module='@jupyter-widgets/base', _view_name='ErrorWidgetView')",
         f"""import anywidget, traitlets
 class Evil(anywidget.AnyWidget):

@@ -152,6 +152,9 @@ def test_hostile_widgets_do_nothing(hostile: Site, intranet: Intranet) -> None:
     expect(error).to_contain_text("anywidget.Any cannot be shown")
     expect(error).to_contain_text(REFUSAL)
     expect(visit.cell(len(cells) - 2).get_by_role("alert")).to_contain_text("cannot be shown")
+    # The other cells failed at nothing: what they show was shown.
+    expect(visit.page.locator(".dash-error:not(.dash-widget-error)")).to_have_count(0)
+    expect(visit.page.locator(".widget-output .dash-html")).to_have_count(1)
     nothing_happened(visit, intranet, "widgets")
 
 
