@@ -21,7 +21,7 @@ from .page_tokens import PageTokens
 from .passwords import HashingThreads, check_strength, hash_password, matching
 from .secret_values import new_access_token
 from .shares import OpenShare, PasswordInfo, Shares
-from .throttle import FailureLimit
+from .throttle import FailureLimit, network
 
 MAX_PASSWORDS = 10
 """Active passwords of one link: each guess may have to be checked against all of them."""
@@ -58,15 +58,22 @@ class SharePasswords:
 
         Raises `InvalidRequest` for a bad password or note, and while the link needs no password.
         """
-        if len(note) > MAX_NOTE_LENGTH:
-            raise InvalidRequest(f"`note` has at most {MAX_NOTE_LENGTH} characters.")
-        chosen = check_strength(password) if password else new_access_token()[:22]
+        self.check(password, note)
+        chosen = password or new_access_token()[:22]
         share_id, required = await self._shares.share_id(notebook_id, by)
         if not required:
             raise InvalidRequest("Password protection must be enabled before creating passwords")
         hashed = await self._threads.run(lambda: hash_password(chosen))
         info = await self._shares.password(share_id, note, by[:128], hashed, MAX_PASSWORDS)
         return info, chosen
+
+    @staticmethod
+    def check(password: str | None, note: str) -> None:
+        """Raises `InvalidRequest` for what can be no password (None: one is made up) or note."""
+        if len(note) > MAX_NOTE_LENGTH:
+            raise InvalidRequest(f"`note` has at most {MAX_NOTE_LENGTH} characters.")
+        if password:
+            check_strength(password)
 
     async def unlock(self, share: OpenShare, password: str, address: str) -> str:
         """The share token for a right password.
@@ -114,7 +121,7 @@ class SharePasswords:
     @asynccontextmanager
     async def _turn(self, share_id: int, address: str) -> AsyncIterator[None]:
         """Waits until no other guess at this link is being checked."""
-        place = (share_id, address)
+        place = (share_id, network(address))
         if self._waiting[place] >= MAX_WAITING:
             raise TooManyAttempts("Too many attempts at once: try again in a second.", 1)
         self._waiting[place] += 1

@@ -120,6 +120,8 @@ class SharingPasswordsHandler(_SharingHandler):
         raw, note = body.get("raw_password") or None, body.get("note") or ""
         if not isinstance(note, str) or not (raw is None or isinstance(raw, str)):
             raise InvalidRequest("`raw_password` and `note` must be texts.")
+        # Before the changes: what fails has changed nothing.
+        self.access.share_passwords.check(raw, note)
         await self.change_by_post(notebook, body)
         info, password = await self.access.share_passwords.add(
             notebook.id, raw, note, self.caller.name

@@ -19,6 +19,28 @@ FIELDS = {
 SOON = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
+# Wrong fields, each with the code and the field of the answer.
+WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
+    ({"label": ""}, "blank", "label"),
+    ({"label": "  "}, "blank", "label"),
+    ({"label": "x" * 41}, "max_length", "label"),
+    ({"label": "a\nb"}, "invalid_input", "label"),
+    ({"label": 1}, "invalid_input", "label"),
+    ({"label": None}, "null", "label"),
+    ({"scopes": None}, "null", "scopes"),
+    ({"scopes": "dashboard:read"}, "not_a_list", "scopes"),
+    ({"scopes": {}}, "not_a_list", "scopes"),
+    ({"scopes": [1]}, "invalid_input", "scopes"),
+    ({"scopes": []}, "invalid_input", "scopes"),
+    ({"scopes": ["dashboard:read", "dashboard"]}, "invalid_input", "scopes"),
+    ({"scopes": ["label:read"]}, "invalid_input", "scopes"),
+    ({"expires_at": "2020-01-01T00:00:00Z"}, "invalid_input", "expires_at"),
+    ({"expires_at": "2999-01-01T00:00:00"}, "invalid_input", "expires_at"),
+    ({"expires_at": "tomorrow"}, "invalid_input", "expires_at"),
+    ({"expires_at": 5}, "invalid_input", "expires_at"),
+)
+
+
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
     return {"AccessManager": {"max_keys": 3, "token_user": "the operator"}}
@@ -118,35 +140,12 @@ async def test_a_change_leaves_the_other_fields_and_the_secret(callers: Callers)
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-@pytest.mark.parametrize(
-    ("fields", "code", "attr"),
-    [
-        ({"label": ""}, "blank", "label"),
-        ({"label": "  "}, "blank", "label"),
-        ({"label": "x" * 41}, "max_length", "label"),
-        ({"label": "a\nb"}, "invalid_input", "label"),
-        ({"label": 1}, "invalid_input", "label"),
-        ({"label": None}, "null", "label"),
-        ({"scopes": None}, "null", "scopes"),
-        ({"scopes": "dashboard:read"}, "not_a_list", "scopes"),
-        ({"scopes": {}}, "not_a_list", "scopes"),
-        ({"scopes": [1]}, "invalid_input", "scopes"),
-        ({"scopes": []}, "invalid_input", "scopes"),
-        ({"scopes": ["dashboard:read", "dashboard"]}, "invalid_input", "scopes"),
-        ({"scopes": ["label:read"]}, "invalid_input", "scopes"),
-        ({"expires_at": "2020-01-01T00:00:00Z"}, "invalid_input", "expires_at"),
-        ({"expires_at": "2999-01-01T00:00:00"}, "invalid_input", "expires_at"),
-        ({"expires_at": "tomorrow"}, "invalid_input", "expires_at"),
-        ({"expires_at": 5}, "invalid_input", "expires_at"),
-    ],
-)
-async def test_a_wrong_field_is_named(
-    callers: Callers, method: str, fields: dict[str, Any], code: str, attr: str
-) -> None:
+async def test_a_wrong_field_is_named(callers: Callers, method: str) -> None:
     path = KEYS if method == "POST" else f"{KEYS}/{(await make(callers))['id']}"
-    body = {"label": "a", "scopes": ["*"], **fields}
-    response = await callers.owner().send(method, path, body)
-    assert fault(response) == (400, code, attr)
+    for fields, code, attr in WRONG:
+        body = {"label": "a", "scopes": ["*"], **fields}
+        response = await callers.owner().send(method, path, body)
+        assert fault(response) == (400, code, attr), fields
 
 
 async def test_a_bad_scope_is_named_in_the_answer(callers: Callers) -> None:
