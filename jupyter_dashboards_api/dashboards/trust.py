@@ -11,7 +11,7 @@ from .contents import clean_path
 class Trust:
     """The trusted part of the contents: folders with all below them, and single notebooks.
 
-    `folders` are contents paths such as `reports` or `team/board.ipynb`; `""` and `"/"` stand for everything. Raises
+    `folders` are contents paths such as `reports` or `team/board.ipynb`; `"/"` stands for everything. Raises
     `ValueError` for what is no such path: a typing error must not trust something else.
     """
 
@@ -27,13 +27,13 @@ class Trust:
 
 
 def _folder(text: str) -> str:
-    if text in ("", "/"):
+    if text == "/":
         return ""
     try:
         path = clean_path(text)
     except InvalidRequest:
         path = ""
-    # Slashes alone are no way to say "everything": one of them is.
+    # Nothing at all, as an unset variable of a shell leaves it, must not be everything.
     if not path:
         raise ValueError(
             f"{text!r} is no contents path: write it like 'folder/sub' or 'folder/one.ipynb', or '/' for everything."
