@@ -24,6 +24,7 @@ from .dashboards.finder import DashboardFinder
 from .dashboards.rendering import DashboardRenderer
 from .dashboards.trust import Trust
 from .database.engine import Database
+from .handlers.login import PROVIDER_LOGOUT, provider_logout
 from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
 from .notebooks.uploads import NotebookUploads
@@ -199,6 +200,9 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         self.handlers.extend(tornado_handlers())
         server = self.serverapp
         assert server is not None
+        logout = provider_logout(server.identity_provider)
+        if logout is not None:
+            self.handlers.append((PROVIDER_LOGOUT, *logout))
         # Set by nobody else: `GET /` would only say that a server is running.
         if server.default_url.rstrip("/") == server.base_url.rstrip("/"):
             listing = url_path_join(server.base_url, self.extension_url)

@@ -44,6 +44,9 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
     permissions: Mapping[str, Permission] = {}
     caller: Caller = NOBODY
     page_token: PageToken | None = None
+    known_by_header = False
+    """Set while the server's identity provider looks at a request that brings a token."""
+
     gives_login_cookie = False
     """Whether the server's token in the URL logs a browser in, as the address does that the server prints."""
 
@@ -159,6 +162,8 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
 
     async def find(self, path: str) -> Found:
         """What is shown to the caller for a clean contents path. Raises `NotFound`."""
+        if not await self.access.may_find(self.caller, path):
+            await self.permit(path)
         try:
             found = await self.find_anything(path)
         except NotFound as error:
@@ -188,7 +193,8 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         That cookie has the owner's full power, and providers give it to whoever sends the token in a header: a proxy that
         adds the token would give it to every viewer.
         """
-        if name == self.identity_provider.get_cookie_name(self) and not self.logs_in:
+        provider_cookie = name == self.identity_provider.get_cookie_name(self)
+        if (provider_cookie or self.known_by_header) and not self.logs_in:
             return
         super().set_secure_cookie(name, value, *args, **options)  # type: ignore[misc]
 
@@ -196,6 +202,11 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
     def logs_in(self) -> bool:
         """Whether this request may give a browser the server's login cookie."""
         return self.gives_login_cookie and "Authorization" not in self.request.headers
+
+    def check_xsrf_cookie(self) -> None:
+        # A provider may bring a check of its own (JupyterHub does), which knows nothing of our credentials.
+        if not self.caller.explicit:
+            super().check_xsrf_cookie()  # type: ignore[misc]
 
     def _handle_request_exception(self, error: BaseException) -> None:
         """Gives a domain error its HTTP status; the body is written by `write_error`."""

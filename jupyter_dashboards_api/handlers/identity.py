@@ -76,7 +76,11 @@ class DashboardsIdentity:
         if not explicit:
             viewer = await self._viewer(handler)
         if viewer is None:
-            owner = await self._owner(handler, credential)
+            handler.known_by_header = explicit
+            try:
+                owner = await self._owner(handler, credential)
+            finally:
+                handler.known_by_header = False
             if owner is not None:
                 return owner
             if explicit:

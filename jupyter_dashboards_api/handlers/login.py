@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import urlencode, urlparse
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import PasswordIdentityProvider
+from jupyter_server.auth.logout import LogoutHandler as ServerLogoutHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError
 
@@ -23,6 +24,17 @@ from .identity import viewer_cookie_name
 from .page import PageHandler
 
 MAX_BODY_BYTES = 16 * 1024
+
+PROVIDER_LOGOUT = "/logout/server"
+"""Where the identity provider's own logout is, if it has one; ours stands before it at `/logout`."""
+
+
+def provider_logout(provider: Any) -> tuple[Any, ...] | None:
+    """The handler, with its options, by which an identity provider logs its users out; None for the server's usual one."""
+    for pattern, *handler in provider.get_handlers():
+        if pattern.strip("/") == "logout" and handler[0] is not ServerLogoutHandler:
+            return tuple(handler)
+    return None
 
 
 class _LoginPage(PageHandler):
@@ -43,12 +55,25 @@ class _LoginPage(PageHandler):
             return
         super().check_xsrf_cookie()
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if not self.is_json:
+            super().write_error(status_code, **kwargs)
+            return
+        # Whatever it says that it accepts.
+        self.set_header("Content-Type", "application/json")
+        message = self.error_message(status_code, kwargs.get("exc_info"))
+        self.finish(json.dumps({"message": message, "status": status_code}))
+
     def fields(self) -> dict[str, str]:
         """The texts of the form or of the JSON body. Raises `InvalidRequest`."""
         if len(self.request.body) > MAX_BODY_BYTES:
             raise InvalidRequest("The body is too large.")
         if not self.is_json:
-            return {name: self.get_body_argument(name, "") for name in self.request.body_arguments}
+            # A password may begin or end with a space.
+            return {
+                name: self.get_body_argument(name, "", strip="password" not in name)
+                for name in self.request.body_arguments
+            }
         try:
             body = json.loads(self.request.body or b"{}")
         except (ValueError, RecursionError) as error:
@@ -57,12 +82,15 @@ class _LoginPage(PageHandler):
             raise InvalidRequest("Send a JSON object with the texts `username` and `password`.")
         return body
 
-    def next_url(self, fields: dict[str, str]) -> str:
-        """Where to go on: a path of this server, whatever was asked for."""
+    def next_url(self, fields: dict[str, str], caller: Caller) -> str:
+        """Where to go on: a path of this server that the caller can open, whatever was asked for."""
         listing = url_path_join(self.base_url, "dashboards")
         wanted = fields.get("next") or self.get_query_argument("next", "") or listing
         # A browser takes a backslash for a slash, and leaves out control characters.
-        parts = urlparse(wanted)
+        try:
+            parts = urlparse(wanted)
+        except ValueError:
+            return listing
         within = parts.path == self.base_url.rstrip("/") or parts.path.startswith(self.base_url)
         if (
             parts.scheme
@@ -71,9 +99,23 @@ class _LoginPage(PageHandler):
             or wanted.startswith("//")
             or "\\" in wanted
             or not wanted.isprintable()
+            # The server's own pages would send a viewer back to the form, and that on to them again.
+            or (caller.kind == "viewer" and not self._is_dashboard(parts.path))
         ):
             return listing
         return wanted
+
+    def _is_dashboard(self, path: str) -> bool:
+        roots = (url_path_join(self.base_url, root) for root in ("dashboards", "dashboards-plain"))
+        return any(path == root or path.startswith(f"{root}/") for root in roots)
+
+    @property
+    def owners_log_in_elsewhere(self) -> bool:
+        """Whether the server's users log in at a place of the identity provider's own, as JupyterHub's do."""
+        provider = self.settings["identity_provider"]
+        return bool(provider.auth_enabled) and not any(
+            pattern.strip("/") == "login" for pattern, *_ in provider.get_handlers()
+        )
 
     def set_viewer_cookie(self, secret: str) -> None:
         """Gives the browser a viewer's session."""
@@ -116,8 +158,11 @@ class LoginHandler(_LoginPage):
     @allow_unauthenticated
     async def get(self) -> None:
         if self.caller.kind in ("owner", "viewer"):
-            self.redirect(self.next_url({}))
+            self.redirect(self.next_url({}, self.caller))
             return
+        if self.owners_log_in_elsewhere and self.get_query_argument("server", ""):
+            # The provider has put the address of its own form in the place of this one's.
+            self.refuse_anonymous()
         self._show()
 
     head = get
@@ -142,18 +187,22 @@ class LoginHandler(_LoginPage):
             self._show(error.message, username)
             return
         self.audit("login", caller=caller)
-        self.answer(self.next_url(fields), username=caller.name)
+        self.answer(self.next_url(fields, caller), username=caller.name)
 
     async def _log_viewer_in(self, username: str, password: str, address: str) -> Caller:
         viewer, secret = await self.access.logins.log_in(username, password, address)
         # Whoever logs in last is who it is: the owner's cookie must not outlast that.
         self.settings["identity_provider"].clear_login_cookie(self)
-        if self.caller.kind == "viewer":
-            await self.access.sessions.end(self.caller.credential_id)
+        await self._end_session()
         self.set_viewer_cookie(secret)
+        if not self.is_json:
+            # The next page brings one that lasts: under JupyterHub it ends after an hour for who isn't logged in.
+            self.clear_cookie("_xsrf", path=self.base_url)
         return Caller("viewer", viewer.username)
 
     async def _log_owner_in(self, fields: dict[str, str], address: str) -> Caller:
+        if self.owners_log_in_elsewhere:
+            raise Unauthorized("Give a name and a password.")
         provider = self.settings["identity_provider"]
         found: list[Any] = []
 
@@ -165,19 +214,34 @@ class LoginHandler(_LoginPage):
             raise Unauthorized("Wrong name or password.")
         self.logging_in = True
         provider.set_login_cookie(self, found[0])
+        await self._end_session()
         self.clear_viewer_cookie()
         return Caller("owner", self.access.token_user)
 
+    async def _end_session(self) -> None:
+        """Ends the viewer's session that the browser had before this login."""
+        if self.caller.kind == "viewer":
+            await self.access.sessions.end(self.caller.credential_id)
+            self.access.watch.rights_changed()
+
     async def _owner_of(self, provider: Any, fields: dict[str, str]) -> Any:
         """The server's user for what was sent; None if it is wrong."""
+        if self.is_json:
+            # Providers read the form.
+            self.request.arguments = {
+                name: [value.encode(errors="replace")] for name, value in fields.items()
+            }
         if type(provider) is not PasswordIdentityProvider or not provider.auth_enabled:
             return await ensure_async(provider.process_login_form(self))
-        password = fields.get("password", "")
+        # Without the spaces around it, as the provider reads and sets it.
+        password = fields.get("password", "").strip()
         knows_token = same_secret(password, provider.token)
         if not knows_token:
-            # It hashes the password, and would hold the event loop.
-            if provider.hashed_password and await asyncio.to_thread(
-                provider.passwd_check, password
+            # A new password is set with the token alone. It hashes, and would hold the event loop.
+            if (
+                provider.hashed_password
+                and not fields.get("new_password")
+                and await asyncio.to_thread(provider.passwd_check, password)
             ):
                 return provider.generate_anonymous_user(self)
             return None
@@ -195,6 +259,8 @@ class LoginHandler(_LoginPage):
     def _show(self, message: str = "", username: str = "") -> None:
         self.set_header("Cache-Control", "no-store")
         provider = self.settings["identity_provider"]
+        next_page = self.get_argument("next", "")
+        elsewhere = self.owners_log_in_elsewhere
         self.finish(
             self.page(
                 "login.html.j2",
@@ -202,10 +268,12 @@ class LoginHandler(_LoginPage):
                 message=message,
                 username=username,
                 action=self.request.path,
-                next=self.get_argument("next", ""),
+                next=next_page,
                 xsrf=self.xsrf_form_html(),
+                server_login=f"?{urlencode({'server': 1, 'next': next_page})}" if elsewhere else "",
                 may_set_password=bool(
-                    getattr(provider, "allow_password_change", False)
+                    not elsewhere
+                    and getattr(provider, "allow_password_change", False)
                     and getattr(provider, "token", "")
                 ),
             )
@@ -227,6 +295,9 @@ class LogoutHandler(_LoginPage):
                 title="Log out",
                 action=self.request.path,
                 xsrf=self.xsrf_form_html(),
+                # The form's own button is enough.
+                xsrf_field=None,
+                crumbs=self.way_back,
             )
         )
 
@@ -245,6 +316,10 @@ class LogoutHandler(_LoginPage):
         self.settings["identity_provider"].clear_login_cookie(self)
         if caller is not NOBODY:
             self.audit("logout")
+        if caller.kind == "owner" and provider_logout(self.settings["identity_provider"]):
+            # Its cookies are its own business.
+            self.answer(url_path_join(self.base_url, PROVIDER_LOGOUT))
+            return
         self.answer(self._login_url())
 
     def _login_url(self) -> str:
