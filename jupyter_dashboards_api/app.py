@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from traitlets import Bool, Dict, Enum, Integer, List, TraitError, Unicode, defa
 from .access.authenticators import AccountAuthenticator, PAMAuthenticator
 from .access.manager import AccessManager
 from .access.rules import AccessRules
+from .cli import main as commands
 from .dashboards.budget import ByteBudget
 from .dashboards.cache import DashboardCache
 from .dashboards.contents import ContentsStore
@@ -38,9 +40,10 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
 
     name = "dashboards"
     description = "Serves the notebooks of a folder as live dashboards: jupyter dashboards [FOLDER]"
+    examples = commands.EXAMPLES
     extension_url = "/dashboards"
     load_other_extensions = False
-    # The first word is a folder. Upstream looks it up in the class's trait, which is no dictionary.
+    # The first word is a folder, or one of ours (`main`). Upstream looks it up in the class's trait, which is no dictionary.
     subcommands = {}
     serverapp_class = DashboardsServerApp
     classes = [
@@ -88,6 +91,13 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         ["continue", "stop"],
         default_value="continue",
         help="""After a failing cell: go on with the next one, or stop.""",
+    ).tag(config=True)
+
+    own_login = Bool(
+        True,
+        help="""Answer `/login` and `/logout` with this extension's form, where viewers and the server's owner log in.
+        When off, the server's own form stays, and viewers can't log in. Under JupyterHub pages lead to the hub's login in
+        either case; viewers open `/login` by themselves.""",
     ).tag(config=True)
 
     frame_ancestors = List(
@@ -197,7 +207,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         self.uploads = NotebookUploads(self.store, self.finder, self.cache, parent=self)
 
     def initialize_handlers(self) -> None:
-        self.handlers.extend(tornado_handlers())
+        self.handlers.extend(tornado_handlers(own_login=self.own_login))
         server = self.serverapp
         assert server is not None
         logout = provider_logout(server.identity_provider)
@@ -233,5 +243,8 @@ def check_csp_sources(sources: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """`jupyter dashboards [FOLDER]`."""
+    """`jupyter dashboards [FOLDER]`, or a command such as `jupyter dashboards users`."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in commands.COMMANDS:
+        sys.exit(commands.run(words, DashboardsApp))
     DashboardsApp.launch_instance(argv)  # type: ignore[no-untyped-call]

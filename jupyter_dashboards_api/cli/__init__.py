@@ -1,0 +1,1 @@
+"""The command line beside the server itself: `jupyter dashboards users`, `keys`."""
