@@ -14,7 +14,7 @@ from .accounts import clean_username
 from .authenticators import Authenticator, Viewer
 from .login_sessions import LoginSessions
 from .passwords import MAX_LENGTH, HashingThreads
-from .throttle import FailureLimit
+from .throttle import FailureLimit, network
 
 _RETRY_AFTER = 10
 
@@ -92,13 +92,13 @@ class Logins:
             ) from error
 
     def _check_address(self, address: str) -> None:
-        self._wait(self._by_address.wait(address, time.monotonic()))
+        self._wait(self._by_address.wait(network(address), time.monotonic()))
 
     def _failed(self, name: str | None, address: str) -> None:
         clock = time.monotonic()
         if name is not None:
             self._by_name.failed(_counted(name), clock)
-        self._by_address.failed(address, clock)
+        self._by_address.failed(network(address), clock)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:

@@ -231,6 +231,19 @@ class AccessManager(LoggingConfigurable):
             return path == caller.visit.path and (await self.rules.current()).is_public(path)
         return (await self.rules.current()).allows(caller, path)
 
+    async def may_find(self, caller: Caller, path: str) -> bool:
+        """Whether a caller may open any of what a page's path can name: a notebook, a folder with an index, a file.
+
+        Asked before it is looked what is there: how long that takes would tell it.
+        """
+        if caller.kind in ("owner", "key"):
+            return True
+        if caller.visit is not None:
+            named = (path, f"{path}.ipynb", f"{path}/index.ipynb", f"{path}/index/index.ipynb")
+            return any([await self.may_open(caller, name) for name in named])
+        rules = await self.rules.current()
+        return rules.allows_below(caller, path) or rules.allows(caller, f"{path}.ipynb")
+
     async def open_share(self, caller: Caller) -> OpenShare | None:
         """The share by whose link a visitor came, if it is still open to them; None for other callers too."""
         if caller.visit is None or not caller.visit.share:

@@ -10,6 +10,10 @@
 A rule is named by a contents path below `DashboardsApp.root` and says `"public"` (everybody, logged in or not),
 `"viewers"` (every viewer), `"nobody"`, or a list of viewers' names and `group:` names. The rule with the longest path that
 is the notebook's, or a folder's above it, decides alone. Owners are not asked for here.
+
+A rule that may only be meant for a path can keep people out, and never lets them in: one that differs from it in upper and
+lower case, which are the same file on some disks, and one that names a notebook as its page's address does, without
+`.ipynb`. Whoever that rule keeps out needs one with the exact path to get in.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import time
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,34 +50,63 @@ class Rules:
 
     default: str | frozenset[str] = "nobody"
     by_path: Mapping[str, str | frozenset[str]] = field(default_factory=dict)
+    _exact: Mapping[str, str | frozenset[str]] = field(init=False, repr=False, compare=False)
+    _meant: Mapping[str, list[str | frozenset[str]]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        meant: dict[str, list[str | frozenset[str]]] = {}
+        for path, rule in self.by_path.items():
+            names = [path] if path.endswith(".ipynb") else [path, f"{path}.ipynb"]
+            for name in names if path else ():
+                meant.setdefault(_folded(name), []).append(rule)
+        object.__setattr__(self, "_exact", {_composed(p): r for p, r in self.by_path.items()})
+        object.__setattr__(self, "_meant", meant)
 
     def allows(self, caller: Caller, path: str) -> bool:
         """Whether a caller of any kind may open what lies at a contents path, as far as these rules say.
 
         Only public things for visitors and for nobody; a link's visitor has its right from the link.
         """
-        return _includes(self._rule(path), caller)
+        return all(_includes(rule, caller) for rule in self._deciding(path))
 
     def is_public(self, path: str) -> bool:
         """Whether everybody may open it."""
-        return self._rule(path) == "public"
+        return all(rule == "public" for rule in self._deciding(path))
+
+    def separates(self, path: str, folder: str) -> bool:
+        """Whether a path below a folder has a rule that is not the folder's: who may open that need not open this."""
+        return self._deciding(path) != self._deciding(folder)
 
     def allows_below(self, caller: Caller, folder: str) -> bool:
         """Whether there may be something in a folder, or in one below it, that the caller may open."""
         if self.allows(caller, folder):
             return True
-        prefix = f"{folder}/" if folder else ""
+        prefix = f"{_composed(folder)}/" if folder else ""
         return any(
             path.startswith(prefix) and _includes(rule, caller)
-            for path, rule in self.by_path.items()
+            for path, rule in self._exact.items()
         )
 
-    def _rule(self, path: str) -> str | frozenset[str]:
+    def _deciding(self, path: str) -> list[str | frozenset[str]]:
+        """The rules that all must let a caller in: the one that decides, and those below it that may be meant."""
+        path = _composed(path)
+        found: list[str | frozenset[str]] = []
         while path:
-            if path in self.by_path:
-                return self.by_path[path]
+            if path in self._exact:
+                return [*found, self._exact[path]]
+            found += self._meant.get(_folded(path), ())
             path = path.rpartition("/")[0]
-        return self.by_path.get("", self.default)
+        return [*found, self._exact.get("", self.default)]
+
+
+def _composed(path: str) -> str:
+    """The path in one of the two forms in which keyboards and disks write `é`: a rule is for both."""
+    return unicodedata.normalize("NFC", path)
+
+
+def _folded(path: str) -> str:
+    """The same text for all paths that a disk may take for one."""
+    return _composed(_composed(path).casefold())
 
 
 def _includes(rule: str | frozenset[str], caller: Caller) -> bool:
@@ -106,7 +140,7 @@ def parse_rules(text: str) -> Rules:
         path = name.strip("/")
         if any(part in ("", ".", "..") for part in path.split("/")) and path:
             raise ValueError(f"{name!r} is no contents path")
-        if path in by_path:
+        if _composed(path) in map(_composed, by_path):
             raise ValueError(f"{name!r} is named twice")
         by_path[path] = _value(f"rules.{name!r}", value)
     return Rules(_value("default", data.get("default", "nobody")), by_path)

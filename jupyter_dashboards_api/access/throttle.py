@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict, deque
+
+
+def network(address: str) -> str:
+    """What failures from an address are counted for: who has one IPv6 address has all of its /64, and IPv4 is itself."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 class FailureLimit:

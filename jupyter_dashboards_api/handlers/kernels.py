@@ -18,7 +18,9 @@ from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
+from ..access.callers import Caller
 from ..access.shares import OpenShare
+from ..access.throttle import network
 from ..dashboards.contents import clean_path
 from ..errors import InvalidRequest, NotFound, TooLarge
 from ..kernels.binding import Binding
@@ -80,7 +82,7 @@ class KernelsHandler(DashboardsAPIHandler):
             query=query,
             session_id=self._session_id(body),
             user=self.identity_provider.identity_model(self.current_user),
-            counted_as=f"visitors of {address}" if visitor else "",
+            counted_as=_counted_as(caller, address),
             visitor=visitor,
             ended=lambda reason: self.access.audit.emit("kernel_stopped", caller, address, path),
         )
@@ -394,6 +396,13 @@ def check_session_id(session_id: str) -> str:
     if not _SESSION_ID.fullmatch(session_id):
         raise InvalidRequest("A session id is made of up to 128 letters, digits, `_`, `.` and `-`.")
     return session_id
+
+
+def _counted_as(caller: Caller, address: str | None) -> str:
+    """Under which name a caller's kernels are counted: more sessions give a viewer no more kernels."""
+    if caller.kind == "visitor":
+        return f"visitors of {network(address or '')}"
+    return f"viewer:{caller.name}" if caller.kind == "viewer" else ""
 
 
 def _header_text(value: str) -> str:

@@ -7,7 +7,7 @@ environment; it is sent nothing but the variables below, and gateways accept onl
 with ``KERNEL_``.
 
 =========================  =====================================================================
-``QUERY_STRING``           the page's query string as in CGI, without ``?``, ``token``, ``_xsrf``
+``QUERY_STRING``           the page's query string as in CGI, without ``?`` and credentials
 ``DASHBOARD_PATH``         the notebook's contents path
 ``DASHBOARD_USER``         the viewer's user name
 ``KERNEL_USER_AUTH``       the viewer as JSON; the name the Node dashboards server used
@@ -62,7 +62,8 @@ SERVER_CREDENTIALS = (
 )
 """Names (shell patterns) of the variables that hold credentials of Jupyter servers, gateways and this project."""
 
-_DROPPED_PARAMETERS = frozenset({"token", "_xsrf"})
+# Credentials: the server's token, the field against forged requests, an API key.
+_DROPPED_PARAMETERS = frozenset({"token", "_xsrf", "personal_api_key"})
 _USER_FIELDS = ("username", "name", "display_name", "initials", "avatar_url", "color")
 
 

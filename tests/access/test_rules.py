@@ -86,6 +86,62 @@ def test_a_folder_is_shown_to_whoever_may_open_something_below_it(folder: str, w
     assert "".join(seen) == who
 
 
+@pytest.mark.parametrize(
+    ("rule", "path", "who"),
+    [
+        # As the address of its page has it.
+        ("open/secret", "open/secret.ipynb", "b"),
+        ("open/Secret", "open/secret.ipynb", "b"),
+        # A disk may take them for one.
+        ("open/secret", "open/SECRET/a.ipynb", "b"),
+        ("OPEN/secret.ipynb", "open/secret.ipynb", "b"),
+        ("open/straße", "open/STRASSE/a.ipynb", "b"),
+        # The two ways to write é.
+        ("open/caf\u00e9", "open/cafe\u0301/a.ipynb", "b"),
+        ("open/cafe\u0301", "open/caf\u00e9/a.ipynb", "b"),
+        ("open/secret", "open/secrets.ipynb", "nvba"),
+        ("open/secret.ipynb", "open/secret/a.ipynb", "nvba"),
+    ],
+)
+def test_a_rule_that_may_be_meant_keeps_people_out(rule: str, path: str, who: str) -> None:
+    rules = parse_rules(f'[rules]\n"open" = "public"\n"{rule}" = ["bob"]')
+    assert allowed(rules, path) == who
+    assert rules.is_public(path) == who.startswith("n")
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [("sales", "sales.ipynb"), ("sales", "Sales/a.ipynb"), ("Sales", "sales/a.ipynb")],
+)
+def test_a_rule_that_may_be_meant_lets_nobody_in(rule: str, path: str) -> None:
+    rules = parse_rules(f'[rules]\n"{rule}" = "public"')
+    assert allowed(rules, path) == ""
+    assert not rules.is_public(path)
+
+
+def test_a_rule_with_the_exact_path_decides_alone() -> None:
+    rules = parse_rules("""
+        [rules]
+        "a" = "nobody"
+        "A" = "public"
+        "a.ipynb" = "viewers"
+    """)
+    assert [allowed(rules, path) for path in ("a/x", "A/x", "a.ipynb")] == ["", "nvba", "ba"]
+
+
+def test_both_ways_to_write_a_letter_are_one_name() -> None:
+    assert allowed(parse_rules('[rules]\n"caf\u00e9" = "public"'), "cafe\u0301/a.ipynb") == "nvba"
+    with pytest.raises(ValueError, match="named twice"):
+        parse_rules('[rules]\n"caf\u00e9" = "public"\n"cafe\u0301" = "nobody"')
+
+
+def test_what_has_a_rule_of_its_own_is_separate_from_its_folder() -> None:
+    assert DOCUMENTED.separates("sales/board.ipynb", "sales")
+    assert DOCUMENTED.separates("sales/secret/data.csv", "sales")
+    assert not DOCUMENTED.separates("sales/data.csv", "sales")
+    assert not DOCUMENTED.separates("elsewhere/a/data.csv", "elsewhere")
+
+
 def test_groups_are_named_with_their_prefix() -> None:
     rules = parse_rules('default = ["group:finance", "sales"]')
     assert rules.allows(ANN, "a.ipynb")
@@ -155,7 +211,7 @@ def test_any_text_is_rules_or_a_mistake(text: str) -> None:
         assert isinstance(parse_rules(text), Rules)
 
 
-paths = st.lists(st.sampled_from(["a", "ab", "b", "a.ipynb"]), max_size=4).map("/".join)
+paths = st.lists(st.sampled_from(["a", "ab", "b", "c.ipynb"]), max_size=4).map("/".join)
 values = st.one_of(
     st.sampled_from(["public", "viewers", "nobody"]),
     st.frozensets(st.sampled_from(["ann", "bob", "group:finance", "group:bob"])),

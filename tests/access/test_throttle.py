@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dashboards_api.access.throttle import FailureLimit
+from jupyter_dashboards_api.access.throttle import FailureLimit, network
 
 names = st.sampled_from("abc")
 steps = st.lists(
@@ -72,3 +72,18 @@ def test_a_name_that_fails_for_ever_takes_no_more_room(failures: int) -> None:
     for now in range(failures):
         limited.failed("ann", now)
     assert len(limited._failures["ann"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("a unix socket", "a unix socket"),
+    ],
+)
+def test_who_has_one_ipv6_address_has_all_of_its_network(address: str, counted: str) -> None:
+    assert network(address) == counted
