@@ -1,5 +1,6 @@
 /** The kernels API over HTTP: start, ask, end. */
 import type { DashConfig, PageTokenHeader } from "./types.ts";
+import { xsrfHeader } from "./xsrf.ts";
 
 /** The server's refusal to start a kernel. */
 export class StartError extends Error {
@@ -41,11 +42,9 @@ export const randomId = (): string =>
 /** What comes before a request that needs a valid page token; renewal.ts, where it is loaded, renews a stale one here. */
 export const pageToken: { fresh(): Promise<void> | void } = { fresh() {} };
 
-/** Tornado wants its cookie's value back in a header with every write. */
 function headers(config: DashConfig): Record<string, string> {
-  const xsrf = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1];
   const token: PageTokenHeader = config.pageToken ? { "X-Dashboards-Page-Token": config.pageToken } : {};
-  return { "Content-Type": "application/json", ...(xsrf ? { "X-XSRFToken": decodeURIComponent(xsrf) } : {}), ...token };
+  return { "Content-Type": "application/json", ...xsrfHeader(), ...token };
 }
 
 const kernelUrl = (config: DashConfig, id: string): string => `${config.kernelsUrl}/${encodeURIComponent(id)}`;

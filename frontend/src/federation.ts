@@ -7,6 +7,7 @@ import { bestVersion, relevant, searchOrder, type Listed } from "./federation-li
 import { evaluate } from "./federation-eval.ts";
 import { hostShares, type ShareScope } from "./federation-shares.ts";
 import type { PageTokenHeader, RenderContext } from "./types.ts";
+import { xsrfHeader } from "./xsrf.ts";
 
 /** JupyterLab's IRenderMime.IRenderer, as far as it is used. */
 export interface MimeRenderer {
@@ -104,7 +105,8 @@ class Federation {
   /** Loads and initialises every container before any module is taken: bqplot takes bqscales from another one's share. */
   async #loadAll(): Promise<Remote[]> {
     const { labextensionsUrl, pageToken } = this.ctx.config;
-    const headers: PageTokenHeader = pageToken ? { "X-Dashboards-Page-Token": pageToken } : {};
+    const token: PageTokenHeader = pageToken ? { "X-Dashboards-Page-Token": pageToken } : {};
+    const headers = { ...xsrfHeader(), ...token };
     const response = await fetch(labextensionsUrl, { credentials: "same-origin", headers });
     if (!response.ok) throw new Error(`The list of extensions answered ${response.status}`);
     const listed = relevant((await response.json()) as Listed[]);

@@ -1,6 +1,7 @@
 /** The listing's search answers while one types; without this the form asks the server. */
 import { hideToken } from "./address.ts";
 import { startTheme } from "./theme.ts";
+import { xsrfHeader } from "./xsrf.ts";
 
 /** Letters without case and accents: "cafe" finds "Café". */
 export const folded = (text: string): string => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
@@ -25,7 +26,7 @@ async function completeList(list: HTMLElement): Promise<void> {
   const url = new URL(location.href);
   if (!url.searchParams.get("q")) return;
   url.searchParams.delete("q");
-  const response = await fetch(url).catch(() => null);
+  const response = await fetch(url, { headers: xsrfHeader() }).catch(() => null);
   if (!response?.ok) return;
   const whole = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("dash-list");
   if (whole) list.replaceChildren(...whole.children);

@@ -51,7 +51,7 @@ test("a share is a plain entry of name and version whose factory gives the modul
   assert.ok("ArrayExt" in (factory() as object));
 });
 
-test("the list of extensions is asked for with the page's token, where there is one", async () => {
+test("the list of extensions is asked for with the page's token, and with the header against forged requests", async () => {
   const sent: unknown[] = [];
   Object.assign(globalThis, {
     fetch: async (url: string, { headers }: RequestInit) => {
@@ -62,5 +62,12 @@ test("the list of extensions is asked for with the page's token, where there is 
   const ctx = context();
   ctx.config = { ...ctx.config, pageToken: "t" };
   await assert.rejects(federatedRenderer("application/x-y", ctx), /503/);
-  assert.deepEqual(sent, [["/_api/labextensions", { "X-Dashboards-Page-Token": "t" }]]);
+  document.cookie = "_xsrf=a%7Cb";
+  await assert.rejects(federatedRenderer("application/x-y", ctx), /503/);
+  document.cookie = "_xsrf=; max-age=0";
+  const token = { "X-Dashboards-Page-Token": "t" };
+  assert.deepEqual(sent, [
+    ["/_api/labextensions", token],
+    ["/_api/labextensions", { ...token, "X-XSRFToken": "a|b" }],
+  ]);
 });
