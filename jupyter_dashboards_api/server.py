@@ -53,6 +53,11 @@ class DashboardsServerApp(ServerApp):
 
         provider.set_login_cookie = unless_by_header  # type: ignore[method-assign]
 
+    @default("max_body_size")
+    def _default_max_body_size(self) -> int:
+        # A body is read before it is known who sends it. Uploads have a limit of their own, and are asked for first.
+        return 1024 * 1024
+
     @default("default_url")
     def _default_default_url(self) -> str:
         return "/dashboards"

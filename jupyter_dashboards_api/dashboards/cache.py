@@ -76,6 +76,8 @@ class DashboardCache(LoggingConfigurable):
         self._bytes = 0
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dashboards-render")
         self._under_way: dict[tuple[str, str], asyncio.Task[CachedDashboard]] = {}
+        self.few_at_once = asyncio.Semaphore(_THREADS)
+        """Held while something large is made for one request alone, in a thread that others need too."""
 
     def start(self) -> None:
         """Has each thread make its exporter now, so that no viewer waits for that."""

@@ -203,6 +203,13 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         """Whether this request may give a browser the server's login cookie."""
         return self.gives_login_cookie and "Authorization" not in self.request.headers
 
+    def check_origin(self, *args: Any) -> bool:
+        try:
+            return bool(super().check_origin(*args))  # type: ignore[misc]
+        except ValueError:
+            # The header `Origin` is no URL.
+            return False
+
     def check_xsrf_cookie(self) -> None:
         # A provider may bring a check of its own (JupyterHub does), which knows nothing of our credentials.
         if not self.caller.explicit:
@@ -235,6 +242,9 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         self.request.uri = self.logged_uri()
         try:
             super()._log()  # type: ignore[misc]
+        except ValueError:
+            # The header `Referer`, which is logged with errors, is no URL.
+            self.log.warning("%d %s", self.get_status(), self._request_summary())
         finally:
             self.request.uri = uri
 

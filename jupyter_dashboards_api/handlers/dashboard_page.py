@@ -7,6 +7,7 @@ import hashlib
 import json
 import mimetypes
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -26,6 +27,11 @@ from .static import accepted_encodings, frontend
 # Stands in the template where the body goes.
 _BODY_MARK = "\x00body\x00"
 
+# A client that takes no more than this holds memory that others need, so its connection is closed.
+_PATIENCE = 60.0
+_SLOWEST = 16 * 1024
+"""Seconds that any answer may take, and the bytes a second of a large one."""
+
 
 @dataclass(frozen=True)
 class Presentation:
@@ -37,8 +43,8 @@ class Presentation:
     live: bool = True
     path: str = ""
     """The notebook's contents path, as far as the page may know it."""
-    body: bytes | None = None
-    """In place of the rendered body."""
+    rewrite: Callable[[bytes], bytes] | None = None
+    """What becomes of the rendered body. Called in a thread."""
     variables: dict[str, Any] = field(default_factory=dict)
     """More for the template."""
 
@@ -73,16 +79,37 @@ class DashboardPageHandler(PageHandler):
                 return
         # From the end: a title could hold the mark, and what follows the body is all ours.
         head, _, tail = (part.encode() for part in html.rpartition(_BODY_MARK))
-        rendered = cached.rendered
-        body = rendered.body if shown.body is None else shown.body
-        if "gzip" not in accepted_encodings(self.request.headers):
-            self.finish(head + body + tail)
-            return
-        self.set_header("Content-Encoding", "gzip")
-        if shown.body is None:
-            self.finish(gzip_around(head, body, rendered.deflated, tail))
+        rendered, rewrite = cached.rendered, shown.rewrite
+        zipped = "gzip" in accepted_encodings(self.request.headers)
+        if zipped:
+            self.set_header("Content-Encoding", "gzip")
+        if rewrite is not None:
+
+            def made() -> bytes:
+                page = head + rewrite(rendered.body) + tail
+                return gzip_whole(page) if zipped else page
+
+            # Those who wait for their turn hold no page yet.
+            async with self.dashboards.cache.few_at_once:
+                data = await asyncio.to_thread(made)
+        elif zipped:
+            data = gzip_around(head, rendered.body, rendered.deflated, tail)
         else:
-            self.finish(await asyncio.to_thread(gzip_whole, head + body + tail))
+            data = head + rendered.body + tail
+        await self.deliver(data)
+
+    async def deliver(self, data: bytes) -> None:
+        """Sends the answer. Raises `Unavailable` when too much of others is under way."""
+        with self.dashboards.files_under_way.hold(len(data)):
+            await self._finish_in_time(data)
+
+    async def _finish_in_time(self, data: bytes) -> None:
+        """Sends the answer, and gives up on a client that takes it too slowly: it is in memory until then."""
+        sending = asyncio.ensure_future(self.finish(data))
+        await asyncio.wait({sending}, timeout=_PATIENCE + len(data) / _SLOWEST)
+        if not sending.done():
+            self.log.warning("Closed: the client reads too slowly. %s", self._request_summary())
+            self.request.connection.close()
 
     def _page_of(self, cached: CachedDashboard, shown: Presentation) -> str:
         """The page with a mark in the place of its body."""
@@ -177,5 +204,4 @@ class DashboardPageHandler(PageHandler):
                 self.set_status(206)
                 self.set_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
                 data = data[start:end]
-        # A slow client's file stays in memory until it has it.
-        await self.finish(data)
+        await self._finish_in_time(data)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode, urlparse
 
@@ -47,6 +48,10 @@ class _LoginPage(PageHandler):
         """Whether a program asks: no page of another site can send this type without leave."""
         kind = self.request.headers.get("Content-Type", "")
         return bool(kind.partition(";")[0].strip().lower() == "application/json")
+
+    def logged_uri(self) -> str:
+        """Without the query of the page that it leads back to, in which there may be a token that was not accepted."""
+        return re.sub(r"([?&]next=(?:(?!%3F)[^&?])*)[^&]*", r"\1", super().logged_uri(), flags=re.I)
 
     def check_xsrf_cookie(self) -> None:
         if hasattr(self, "_jupyter_current_user") and self.is_json:
@@ -259,7 +264,9 @@ class LoginHandler(_LoginPage):
     def _show(self, message: str = "", username: str = "") -> None:
         self.set_header("Cache-Control", "no-store")
         provider = self.settings["identity_provider"]
-        next_page = self.get_argument("next", "")
+        # Not `get_argument`, which raises: the page may be there to say so.
+        wanted = self.request.arguments.get("next", [b""])[-1]
+        next_page = wanted.decode(errors="replace")
         elsewhere = self.owners_log_in_elsewhere
         self.finish(
             self.page(

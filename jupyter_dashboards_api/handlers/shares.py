@@ -15,6 +15,7 @@ from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.utils import url_path_join
+from nbformat import NotebookNode
 
 from ..access.callers import Caller
 from ..access.credentials import header_credential
@@ -233,7 +234,7 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
                 base_href=f"{files}/",
                 visit=visit,
                 live=share.live,
-                body=await asyncio.to_thread(self._linked, rendered.body),
+                rewrite=self._linked,
                 variables={
                     "referrer": "no-referrer",
                     **({"theme": theme} if theme in ("light", "dark") else {}),
@@ -249,12 +250,11 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
         )
 
     async def _send_payload(self, share: OpenShare, path: str) -> None:
-        notebook, _ = await self.dashboards.store.notebook(path)
-        stated = notebook.metadata.get("title")
         name = path.rpartition("/")[2].removesuffix(".ipynb")
 
-        def told() -> str:
-            return json.dumps(
+        def told(notebook: NotebookNode) -> bytes:
+            stated = notebook.metadata.get("title")
+            told = json.dumps(
                 {
                     **share.settings,
                     "type": "scene" if self.kind == "shared" else "embed",
@@ -267,11 +267,14 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
                     },
                 }
             )
+            return told.encode()
 
-        # Sanitising and writing out a large notebook takes a while.
-        body = await asyncio.to_thread(told)
+        # Sanitising and writing out a large notebook takes a while, and memory.
+        async with self.dashboards.cache.few_at_once:
+            notebook, _ = await self.dashboards.store.notebook(path)
+            body = await asyncio.to_thread(told, notebook)
         self.set_header("Content-Type", "application/json")
-        self.finish(body)
+        await self.deliver(body)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if not self._wants_json:
@@ -307,9 +310,21 @@ class ShareFileHandler(_SharePage, DashboardPageHandler):
         if not folder or path != join_path(folder, INDEX):
             raise NotFound("There is no such file.")
         found = await self.find_anything(join_path(folder, clean_path(file)))
-        if found.kind != "resource":
+        if found.kind != "resource" or await self._is_another_matter(found.path, folder):
             raise NotFound("There is no such file.")
         with self.dashboards.files_under_way.hold(found.entry.size or 0 if found.entry else 0):
             await self.send_file(found.path)
 
     head = get
+
+    async def _is_another_matter(self, file: str, folder: str) -> bool:
+        """Whether a file below a bundle's folder is not the bundle's: another dashboard's, or under a rule of its own."""
+        rules = await self.access.rules.current()
+        if rules.separates(file, folder):
+            return True
+        inner = parent_path(file)
+        while inner != folder:
+            if await self.dashboards.finder.index_of(inner) is not None:
+                return True
+            inner = parent_path(inner)
+        return False
