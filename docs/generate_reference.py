@@ -1,4 +1,4 @@
-"""Writes docs/reference/ from the code: every setting from its trait, every route from the route table.
+"""Writes docs/reference/ from the code: settings from their traits, routes, scopes and events from their tables.
 
 `python docs/generate_reference.py` writes; with `--check` it only compares, and fails if a file is
 not what the code says. tests/test_docs.py does the same comparison.
@@ -13,7 +13,10 @@ from typing import Any
 
 from traitlets import Enum, HasTraits, TraitType
 
+from jupyter_dashboards_api.access.audit import EVENTS, schema, schema_id
+from jupyter_dashboards_api.access.scopes import ALL, OBJECTS, SCOPES
 from jupyter_dashboards_api.app import DashboardsApp
+from jupyter_dashboards_api.handlers.permissions import Audience, Permission
 from jupyter_dashboards_api.handlers.routes import ROUTES
 from jupyter_dashboards_api.server import DashboardsServerApp
 
@@ -38,12 +41,46 @@ jupyter_server; `jupyter dashboards --help-all` prints both.
 ROUTES_PAGE = f"""{NOTICE}
 # Routes
 
-All paths are below the server's `base_url`. The permission is what the server's authorizer is asked
-for, as *resource*:*action*. A method that is not in the table is answered with 405.
-{{doc}}`../api` explains requests and answers.
+All paths are below the server's `base_url`. The {{doc}}`scope <scopes>` is what an API key needs, and what the
+server's authorizer is asked for, for owners, as *resource*:*action*. *Who* is the widest circle of those who
+may use a route:
 
-| Methods | Path | Permission | What it does |
-| --- | --- | --- | --- |
+{{circles}}
+
+A method that is not in the table is answered with 405. {{doc}}`../api` explains requests and answers.
+
+| Methods | Path | Scope | Who | What it does |
+| --- | --- | --- | --- | --- |
+"""
+
+CIRCLES = {
+    Audience.EVERYBODY: "nobody is asked for a credential; a share link is one itself.",
+    Audience.BY_PATH: "the access file says who; nobody in particular where the path is public.",
+    Audience.VIEWERS: "viewers, and visitors of public pages and of links, for what they may open; owners and keys.",
+    Audience.OWNERS: "the server's owner, and keys with the scope; no viewers.",
+    Audience.NO_KEYS: "the server's owner and nobody else.",
+}
+
+SCOPES_PAGE = f"""{NOTICE}
+# Scopes
+
+What an API key may do is the sum of its scopes, each of the form *object*:*action*. A scope to write includes
+the one to read; `{ALL}` is all of them. A key is not bound to the access file: it is its owner's.
+
+| Scope | Lets a key | Routes |
+| --- | --- | --- |
+"""
+
+EVENTS_PAGE = f"""{NOTICE}
+# Audit events
+
+Each is emitted by the server's event logger (jupyter_events) under the id
+`{{schema}}`, with these properties:
+
+{{properties}}
+
+| Event | When |
+| --- | --- |
 """
 
 
@@ -113,17 +150,51 @@ def configuration() -> str:
 
 def routes() -> str:
     """The page of all routes."""
+    circles = "\n\n".join(
+        f"{audience.value.capitalize()}\n: {text}" for audience, text in CIRCLES.items()
+    )
     rows = []
     for route in ROUTES:
-        by_permission: dict[str, list[str]] = {}
+        by_permission: dict[Permission, list[str]] = {}
         for method, permission in route.permissions.items():
-            by_permission.setdefault(str(permission), []).append(method)
-        path = route.template
-        for permission_name, methods in by_permission.items():
+            by_permission.setdefault(permission, []).append(method)
+        for permission, methods in by_permission.items():
+            scope = f"`{permission.scope}`" if permission.scope else "none"
             rows.append(
-                f"| {', '.join(methods)} | `{path}` | `{permission_name}` | {route.summary} |"
+                f"| {', '.join(methods)} | `{route.template}` | {scope} | {permission.audience.value} | {route.summary} |"
             )
-    return ROUTES_PAGE + "\n".join(rows) + "\n"
+    return ROUTES_PAGE.replace("{circles}", circles) + "\n".join(rows) + "\n"
+
+
+def scopes() -> str:
+    """The page of all scopes."""
+    rows = [
+        f"| `{scope}` | {text} | {', '.join(needing(scope)) or 'none yet'} |"
+        for scope, text in SCOPES.items()
+    ]
+    rows.append(f"| `{ALL}` | Everything above, for all {len(OBJECTS)} objects. | |")
+    return SCOPES_PAGE + "\n".join(rows) + "\n"
+
+
+def needing(scope: str) -> list[str]:
+    """The methods and routes for which a key needs a scope."""
+    found = []
+    for route in ROUTES:
+        methods = [
+            method for method, permission in route.permissions.items() if permission.scope == scope
+        ]
+        if methods:
+            found.append(f"{' '.join(methods)} `{route.template}`")
+    return found
+
+
+def events() -> str:
+    """The page of all audit events."""
+    described = schema(next(iter(EVENTS)))["properties"]
+    properties = "\n".join(f"- `{name}`: {it['description']}" for name, it in described.items())
+    rows = "\n".join(f"| `{event}` | {text} |" for event, text in EVENTS.items())
+    page = EVENTS_PAGE.replace("{schema}", schema_id("EVENT")).replace("{properties}", properties)
+    return f"{page}{rows}\n"
 
 
 def pages() -> dict[Path, str]:
@@ -131,6 +202,8 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "configuration.md": configuration(),
         REFERENCE / "routes.md": routes(),
+        REFERENCE / "scopes.md": scopes(),
+        REFERENCE / "events.md": events(),
     }
 
 

@@ -56,6 +56,7 @@ def test_every_public_route_is_explained_to_programs() -> None:
     for route in ROUTES:
         if route.template.startswith("/static/"):
             continue
-        path = re.sub(r"\[?/PATH\]?|/NAME", "", route.template).replace("{kernel_id}", "ID")
+        path = re.sub(r"\[?/PATH\]?|/NAME", "", route.template)
+        path = re.sub(r"{(?:kernel_)?(\w+)}", lambda match: match[1].upper(), path)
         assert route.summary
         assert path in page, route.template
