@@ -248,10 +248,15 @@ class AccessManager(LoggingConfigurable):
         """The share by whose link a visitor came, if it is still open to them; None for other callers too."""
         if caller.visit is None or not caller.visit.share:
             return None
-        share = await self.shares.open(caller.visit.share)
+        share = await self.shared(caller.visit.share)
         if share is None or not share.is_unlocked_by(caller.visit.password_id):
             return None
         return share
+
+    async def shared(self, token: str) -> OpenShare | None:
+        """The share that an access token opens now, of the notebook wherever it has just been moved to."""
+        await self.notebooks.informed()
+        return await self.shares.open(token)
 
     async def still_permitted(self, caller: Caller, path: str) -> bool:
         """Whether a caller who was let in earlier would be let in now."""

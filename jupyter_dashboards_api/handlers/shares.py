@@ -32,6 +32,7 @@ MAX_BODY_BYTES = 16 * 1024
 
 _VISITOR = Caller("visitor", "visitor")
 _IMAGES = "_images/"
+_NOTHING = "There is nothing at this address, or not any more."
 
 
 class _SharePage(PageHandler):
@@ -54,10 +55,18 @@ class _SharePage(PageHandler):
 
     async def prepare(self, **options: Any) -> None:
         await super().prepare(**options)
+        self._keep_address()
+
+    def _keep_address(self) -> None:
         # The address is the credential.
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("X-Robots-Tag", "noindex")
         self.set_header("Cache-Control", "no-store")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        # Tornado has taken the headers back.
+        self._keep_address()
+        super().write_error(status_code, **kwargs)
 
     def check_xsrf_cookie(self) -> None:
         """Nothing: no cookie of the caller's counts for what a request does here."""
@@ -73,10 +82,10 @@ class _SharePage(PageHandler):
 
     async def open(self, token: str) -> tuple[OpenShare, str]:
         """The share of a token, and its notebook's contents path. Raises `NotFound`."""
-        share = await self.access.shares.open(token)
+        share = await self.access.shared(token)
         path = self.dashboards.store.own_path(share.path) if share is not None else None
         if share is None or path is None:
-            raise NotFound("There is nothing at this address, or not any more.")
+            raise NotFound(_NOTHING)
         self.share = share
         self.set_header("Content-Security-Policy", self.content_security_policy)
         return share, path
@@ -85,7 +94,7 @@ class _SharePage(PageHandler):
         """The notebook at a path; nothing else is shown, whatever lies there now. Raises `NotFound`."""
         found = await self.find_anything(path)
         if found.kind != "dashboard" or found.path != path:
-            raise NotFound("There is nothing at this address, or not any more.")
+            raise NotFound(_NOTHING)
         return found
 
     @property
@@ -280,6 +289,7 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
         if not self._wants_json:
             super().write_error(status_code, **kwargs)
             return
+        self._keep_address()
         message = self.error_message(status_code, kwargs.get("exc_info"))
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"error": message}))

@@ -78,7 +78,7 @@ class NotebookRegistry:
 
     async def find(self, path: str) -> NotebookId | None:
         """The ids of the notebook at a path; None when it never needed one."""
-        await self._informed()
+        await self.informed()
 
         def look(session: Session) -> NotebookId | None:
             notebook = _at(session, path)
@@ -126,7 +126,7 @@ class NotebookRegistry:
         elif action == "delete" and path and not _is_staged(path):
             await self.deleted(path)
 
-    async def _informed(self) -> None:
+    async def informed(self) -> None:
         """Waits until what the contents manager has told so far is in the database."""
         # The listener is a task, which may not have begun.
         await asyncio.sleep(0)
