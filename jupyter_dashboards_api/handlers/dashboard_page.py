@@ -18,6 +18,7 @@ from ..access.callers import Visit
 from ..dashboards.cache import CachedDashboard
 from ..dashboards.finder import Found
 from ..dashboards.pages import byte_range, gzip_around, gzip_whole
+from ..dashboards.rendering import RenderedDashboard
 from ..errors import NotFound
 from ..kernels.gateway import subprotocols
 from .content_policy import file_type, is_active
@@ -79,34 +80,46 @@ class DashboardPageHandler(PageHandler):
                 return
         # From the end: a title could hold the mark, and what follows the body is all ours.
         head, _, tail = (part.encode() for part in html.rpartition(_BODY_MARK))
-        rendered, rewrite = cached.rendered, shown.rewrite
         zipped = "gzip" in accepted_encodings(self.request.headers)
         if zipped:
             self.set_header("Content-Encoding", "gzip")
-        if rewrite is not None:
+        await self.deliver(await self._bytes_of(head, cached.rendered, tail, shown.rewrite, zipped))
 
-            def made() -> bytes:
-                page = head + rewrite(rendered.body) + tail
-                return gzip_whole(page) if zipped else page
+    async def _bytes_of(
+        self,
+        head: bytes,
+        rendered: RenderedDashboard,
+        tail: bytes,
+        rewrite: Callable[[bytes], bytes] | None,
+        zipped: bool,
+    ) -> bytes:
+        if rewrite is None:
+            if zipped:
+                return gzip_around(head, rendered.body, rendered.deflated, tail)
+            return head + rendered.body + tail
 
-            # Those who wait for their turn hold no page yet.
-            async with self.dashboards.cache.few_at_once:
-                data = await asyncio.to_thread(made)
-        elif zipped:
-            data = gzip_around(head, rendered.body, rendered.deflated, tail)
-        else:
-            data = head + rendered.body + tail
-        await self.deliver(data)
+        def made() -> bytes:
+            page = head + rewrite(rendered.body) + tail
+            return gzip_whole(page) if zipped else page
+
+        # Those who wait for their turn hold no page yet.
+        async with self.dashboards.cache.few_at_once:
+            return await asyncio.to_thread(made)
 
     async def deliver(self, data: bytes) -> None:
         """Sends the answer. Raises `Unavailable` when too much of others is under way."""
         with self.dashboards.files_under_way.hold(len(data)):
-            await self._finish_in_time(data)
+            sending = self._finish_in_time(data)
+            # The connection has a copy.
+            del data
+            await sending
 
     async def _finish_in_time(self, data: bytes) -> None:
         """Sends the answer, and gives up on a client that takes it too slowly: it is in memory until then."""
+        seconds = _PATIENCE + len(data) / _SLOWEST
         sending = asyncio.ensure_future(self.finish(data))
-        await asyncio.wait({sending}, timeout=_PATIENCE + len(data) / _SLOWEST)
+        del data
+        await asyncio.wait({sending}, timeout=seconds)
         if not sending.done():
             self.log.warning("Closed: the client reads too slowly. %s", self._request_summary())
             self.request.connection.close()
@@ -180,7 +193,7 @@ class DashboardPageHandler(PageHandler):
         self.set_header("Content-Type", f"{kind}; charset=UTF-8" if kind[:5] == "text/" else kind)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "private, no-cache")
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+        digest = await asyncio.to_thread(lambda file: hashlib.sha256(file).hexdigest(), data)
         if not self.trusted:
             # An answer of 304 has no type, so the browser would keep the one from before.
             digest += "-untrusted"
@@ -204,4 +217,6 @@ class DashboardPageHandler(PageHandler):
                 self.set_status(206)
                 self.set_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
                 data = data[start:end]
-        await self._finish_in_time(data)
+        sending = self._finish_in_time(data)
+        del data
+        await sending
