@@ -298,13 +298,14 @@ def test_a_lock_file_with_hosts_and_a_machine_path_are_complained_of(
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     check_files = importlib.import_module("check_files")
     monkeypatch.chdir(tmp_path)
-    check_files.LOCK.parent.mkdir()
-    check_files.LOCK.write_text('{"resolved": "x"}')
+    lock = Path("frontend") / check_files.LOCK
+    lock.parent.mkdir()
+    lock.write_text('{"resolved": "x"}')
     page = Path("page.md")
     page.write_text(
         "see /" + "home/me/notes\nand ../work/main, /rooted, https://a.example/home/x\n"
     )
-    assert len(check_files.complaints(check_files.LOCK)) == 1
+    assert len(check_files.complaints(lock)) == 1
     (complaint,) = check_files.complaints(page)
     assert complaint.startswith("page.md:1:")
 

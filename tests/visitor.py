@@ -28,6 +28,8 @@ class Visitor:
         self.session = requests.Session()
         # Nothing of the machine's: no proxies, no password file.
         self.session.trust_env = False
+        # A server may close a connection after a refusal, just as the next request is sent over it.
+        self.session.headers["Connection"] = "close"
         self.session.headers.update(headers or {})
 
     def ask(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +91,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         *("jupyterhub", f"--config={home / 'jupyterhub_config.py'}"),
         "--JupyterHub.bind_url=http://127.0.0.1:{port}",
     ]
-    with ServerProcess(command, home, ready="/hub/health") as process:
+    with ended(home / "proxy.pid"), ServerProcess(command, home, ready="/hub/health") as process:
         admin = Visitor(f"{process.url}/hub/api", {"Authorization": f"token {ADMIN_TOKEN}"})
         # The proxy answers 404 before the hub is there.
         wait_until("the hub", lambda: admin.get("/").status_code == 200)
@@ -126,6 +129,17 @@ def prepare(home: Path) -> None:
         node=subprocess.check_output([*node, "-p", "process.execPath"], text=True).strip(),
     )
     (home / "jupyterhub_config.py").write_text(text)
+
+
+@contextmanager
+def ended(pid_file: Path) -> Iterator[None]:
+    """Ends the proxy after the block, if the hub could not: one that is stopped while it starts leaves it behind."""
+    try:
+        yield
+    finally:
+        if pid_file.exists():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid_file.read_text()), signal.SIGTERM)
 
 
 def wait_until(what: str, ready: Callable[[], bool]) -> None:
