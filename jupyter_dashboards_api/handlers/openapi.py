@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 
-from .. import __version__
 from ..access.scopes import SCOPES
 from .base import DashboardsAPIHandler
 from .identity import PAGE_TOKEN_HEADER
@@ -84,7 +84,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "jupyter_dashboards_api",
-            "version": __version__,
+            "version": version("jupyter_dashboards_api"),
             "description": "Scopes of API keys:\n\n"
             + "\n".join(f"- `{scope}`: {text}" for scope, text in SCOPES.items()),
         },
