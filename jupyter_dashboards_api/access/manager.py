@@ -259,13 +259,17 @@ class AccessManager(LoggingConfigurable):
         return await self.shares.open(token)
 
     async def still_permitted(self, caller: Caller, path: str) -> bool:
-        """Whether a caller who was let in earlier would be let in now."""
+        """Whether a caller who started the kernel of the dashboard at a path may still use it."""
         if caller.kind == "viewer":
             groups = await self.sessions.groups_of(caller.credential_id)
             return groups is not None and await self.may_open(replace(caller, groups=groups), path)
         if caller.kind == "key":
             scopes = await self.keys.scopes_of(caller.credential_id)
             return scopes is not None and grants(scopes, "dashboard:read")
+        if caller.visit is not None and caller.visit.share:
+            # Their kernel is that of the link's notebook, wherever it has moved to since.
+            share = await self.open_share(caller)
+            return share is not None and share.live
         return await self.may_open(caller, path)
 
     async def start(self) -> None:

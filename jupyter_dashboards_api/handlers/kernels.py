@@ -167,7 +167,7 @@ class KernelHandler(DashboardsAPIHandler):
         """The kernel's state."""
         kernels = self.dashboards.kernels
         binding = kernels.find(kernel_id, self.caller.owner_id)
-        await self.permit(binding.path)
+        await _permit(self, binding)
         model = await kernels.model(binding)
         if self.caller.visit is not None and self.caller.visit.share:
             model["path"] = ""
@@ -231,7 +231,7 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
             raise HTTPError(403)
         kernels = self.dashboards.kernels
         binding = kernels.find(self.kernel_id, self.caller.owner_id)
-        await self.permit(binding.path)
+        await _permit(self, binding)
         self.session_id = check_session_id(
             self.get_query_argument("session_id", "") or uuid.uuid4().hex
         )
@@ -389,6 +389,13 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
                 direction,
                 type(error).__name__,
             )
+
+
+async def _permit(handler: DashboardsHandlerMixin, binding: Binding) -> None:
+    """Raises `NotFound` unless the caller may still use this kernel of theirs."""
+    if not await handler.access.still_permitted(handler.caller, binding.path):
+        handler.audit("denied", binding.path)
+        raise NotFound("There is no such kernel.")
 
 
 def check_session_id(session_id: str) -> str:

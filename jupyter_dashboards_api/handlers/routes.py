@@ -32,6 +32,8 @@ from .uploads import NotebookHandler
 _KERNEL_ID = r"(?P<kernel_id>[0-9A-Za-z_.-]+)"
 _PATH = r"(?P<path>(?:/.*)?)"
 _TOKEN = r"(?P<token>[0-9A-Za-z_-]{1,64})"  # noqa: S105
+# All that follows, such as a full stop that was copied with a link: the server's own answer would log the token.
+_LINK = r"(?P<token>.+?)"
 _FORM = r"(?P<form>(?:\.json)?)"
 _FILE_TOKEN = r"(?P<file_token>[0-9A-Za-z_.-]+)"  # noqa: S105
 _ID = r"(?P<key_id>[0-9A-Za-z_@-]+)"
@@ -60,6 +62,7 @@ class Route:
             (r"/(?P<path>.*)", "/PATH"),
             (r"/(?P<name>[^/]+)", "/NAME"),
             (_TOKEN, "{token}"),
+            (_LINK, "{token}"),
             (_FORM, "[.json]"),
             (_FILE_TOKEN, "{file_token}"),
             (r"(?P<file>.+)", "FILE"),
@@ -176,17 +179,17 @@ ROUTES: tuple[Route, ...] = (
         for kind, what in (("shared", "A shared dashboard"), ("embedded", "The same for frames"))
         for route in (
             Route(
-                rf"/{kind}/{_TOKEN}{_FORM}",
-                SharePageHandler,
-                {"GET": PUBLIC, "HEAD": PUBLIC, "POST": PUBLIC},
-                f"{what}, by its link; with POST its password.",
-                {"kind": kind},
-            ),
-            Route(
                 rf"/{kind}/{_TOKEN}/~/{_FILE_TOKEN}/(?P<file>.+)",
                 ShareFileHandler,
                 {"GET": PUBLIC, "HEAD": PUBLIC},
                 "A file that a shared dashboard shows.",
+                {"kind": kind},
+            ),
+            Route(
+                rf"/{kind}/{_LINK}{_FORM}/?",
+                SharePageHandler,
+                {"GET": PUBLIC, "HEAD": PUBLIC, "POST": PUBLIC},
+                f"{what}, by its link; with POST its password.",
                 {"kind": kind},
             ),
         )
