@@ -74,8 +74,13 @@ class Rules:
         return all(rule == "public" for rule in self._deciding(path))
 
     def separates(self, path: str, folder: str) -> bool:
-        """Whether a path below a folder has a rule that is not the folder's: who may open that need not open this."""
-        return self._deciding(path) != self._deciding(folder)
+        """Whether a path below a folder has a rule of its own, or a folder between them has: that is another matter."""
+        path, folder = _composed(path), _composed(folder)
+        while path != folder and path:
+            if path in self._exact or _folded(path) in self._meant:
+                return True
+            path = path.rpartition("/")[0]
+        return False
 
     def allows_below(self, caller: Caller, folder: str) -> bool:
         """Whether there may be something in a folder, or in one below it, that the caller may open."""

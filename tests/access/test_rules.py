@@ -138,6 +138,8 @@ def test_both_ways_to_write_a_letter_are_one_name() -> None:
 def test_what_has_a_rule_of_its_own_is_separate_from_its_folder() -> None:
     assert DOCUMENTED.separates("sales/board.ipynb", "sales")
     assert DOCUMENTED.separates("sales/secret/data.csv", "sales")
+    assert DOCUMENTED.separates("sales/Secret/data.csv", "sales")
+    assert parse_rules('[rules]\n"a/b" = "nobody"').separates("a/b/c/d.csv", "a")
     assert not DOCUMENTED.separates("sales/data.csv", "sales")
     assert not DOCUMENTED.separates("elsewhere/a/data.csv", "elsewhere")
 
