@@ -75,22 +75,24 @@ class SharePasswords:
         if password:
             check_strength(password)
 
-    async def unlock(self, share: OpenShare, password: str, address: str) -> str:
-        """The share token for a right password.
+    async def unlock(
+        self, share: OpenShare, password: str, address: str, path: str | None = None
+    ) -> str:
+        """The share token for a right password. `path` is the notebook's in records, by default the contents manager's.
 
         Raises `Unauthorized` for a wrong one, and `TooManyAttempts` when there were many wrong ones.
         """
         async with self._turn(share.id, address):
             password_id = await self._threads.run(lambda: matching(password, share.hashes))
         if password_id is not None:
-            await self._record(share, address, password_id)
+            await self._record(share, address, password_id, path)
             return self._tokens.share_token(share.token, password_id, LIFETIME)
         clock, name = time.monotonic(), str(share.id)
         if self._guesses.wait(name, clock) > 0:
             # Not recorded: the log must not grow by whoever guesses.
             raise TooManyAttempts("Too many attempts: try again in a minute.", GUESSING_SECONDS)
         self._guesses.failed(name, clock)
-        await self._record(share, address, None)
+        await self._record(share, address, None, path)
         raise Unauthorized("Incorrect password")
 
     def is_unlocked(self, share: OpenShare, share_token: str) -> int | None:
@@ -100,7 +102,9 @@ class SharePasswords:
             return None
         return told.password_id if share.is_unlocked_by(told.password_id) else None
 
-    async def _record(self, share: OpenShare, address: str, password_id: int | None) -> None:
+    async def _record(
+        self, share: OpenShare, address: str, password_id: int | None, path: str | None
+    ) -> None:
         success = password_id is not None
         attempt: Mapping[str, Any] = {
             "access_token_suffix": share.token[-6:],
@@ -113,7 +117,7 @@ class SharePasswords:
         await self._activities.record(
             "share_login_success" if success else "share_login_failed",
             "visitor",
-            path=share.path,
+            path=share.path if path is None else path,
             notebook_id=share.notebook_id,
             detail={"authentication_attempt": attempt},
         )

@@ -128,7 +128,7 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
         password = self._password()
         address = self.request.remote_ip or ""
         try:
-            share_token = await self.access.share_passwords.unlock(share, password, address)
+            share_token = await self.access.share_passwords.unlock(share, password, address, path)
         except (Unauthorized, TooManyAttempts) as error:
             if isinstance(error, Unauthorized):
                 self.audit("share_failed", path, _VISITOR)

@@ -12,7 +12,7 @@ from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError, parse_body_a
 from tornado.web import authenticated, stream_request_body
 
 from ..errors import DashboardsError, InvalidRequest, TooLarge
-from ..notebooks.uploads import NotebookUploads, dashboard_path
+from ..notebooks.uploads import NotebookUploads
 from .base import DashboardsAPIHandler
 
 _DRAINED = 16 * 1024 * 1024
@@ -77,7 +77,7 @@ class NotebookHandler(DashboardsAPIHandler):
         file = await asyncio.to_thread(_only_file, self.request.headers, body)
         del body
         dashboard = await self.uploads.save(path, file.filename, file.body)
-        await self.record("upload", dashboard)
+        await self.record("upload", await self._contents_path(dashboard))
         answer: dict[str, Any] = {
             "message": "Notebook successfully uploaded",
             "status": 201,
@@ -99,10 +99,17 @@ class NotebookHandler(DashboardsAPIHandler):
         """Deletes a notebook or a bundle; 204."""
         if self._refusal:
             raise self._refusal
-        await self.uploads.delete(path)
-        await self.record("delete", dashboard_path(path))
+        await self.record("delete", await self.uploads.delete(path))
         self.set_status(204)
         self.finish()
+
+    async def _contents_path(self, dashboard: str) -> str:
+        """Where a dashboard's notebook lies, as records name it."""
+        try:
+            return (await self.dashboards.finder.find(dashboard)).path
+        except DashboardsError:
+            # Gone again, or not to be seen: it was stored all the same.
+            return dashboard
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The upload is larger than {self._limit} bytes, this server's limit.")

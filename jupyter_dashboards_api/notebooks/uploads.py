@@ -131,10 +131,10 @@ class NotebookUploads(LoggingConfigurable):
             self._cache.forget(target)
         return target
 
-    async def delete(self, path: str) -> None:
+    async def delete(self, path: str) -> str:
         """Deletes the dashboard that the URL's decoded `path` names: a notebook, or a bundle with its folder.
 
-        A notebook goes before a folder of the same name. Raises `InvalidRequest` for anything else, as documented.
+        Returns the contents path that the notebook had. A notebook goes before a folder of the same name. Raises `InvalidRequest` for anything else, as documented.
         """
         no_dashboard = InvalidRequest("Resource to be deleted must be a dashboard")
         try:
@@ -152,6 +152,7 @@ class NotebookUploads(LoggingConfigurable):
                 await self._store.delete(parent_path(found.path) if found.in_folder else found.path)
             finally:
                 self._cache.forget(target)
+            return found.path
 
     async def settled(self, path: str) -> None:
         """Waits until no upload or deletion is changing the dashboard at `path`, with or without `.ipynb`.
