@@ -168,6 +168,8 @@ class LoginHandler(_LoginPage):
         if self.owners_log_in_elsewhere and self.get_query_argument("server", ""):
             # The provider has put the address of its own form in the place of this one's.
             self.refuse_anonymous()
+        # Raises 400 for what is no text.
+        self.get_query_argument("next", "")
         self._show()
 
     head = get
