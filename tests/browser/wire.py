@@ -16,6 +16,8 @@ class Wire:
 
     def __init__(self, port: int) -> None:
         self._target = port
+        self.sent = bytearray()
+        """All that visitors have sent, as it went over the wire."""
         self._whole = True
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -58,12 +60,15 @@ class Wire:
                     continue
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self._open |= {near, far}
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+            for source, sink, log in ((near, far, self.sent), (far, near, bytearray())):
+                threading.Thread(
+                    target=self._pass_on, args=(source, sink, log), daemon=True
+                ).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, log: bytearray) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                log += data
                 sink.sendall(data)
         with self._lock:
             self._open -= {source, sink}
