@@ -18,6 +18,7 @@ from .access.authenticators import AccountAuthenticator, PAMAuthenticator
 from .access.manager import AccessManager
 from .access.rules import AccessRules
 from .cli import main as commands
+from .commands.manager import CommandsManager
 from .dashboards.budget import ByteBudget
 from .dashboards.cache import DashboardCache
 from .dashboards.contents import ContentsStore
@@ -53,6 +54,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         DashboardFinder,
         KernelBindings,
         NotebookUploads,
+        CommandsManager,
         AccessManager,
         AccessRules,
         AccountAuthenticator,
@@ -159,6 +161,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
 
     database: Database
     access: AccessManager
+    commands: CommandsManager
     store: ContentsStore
     trust: Trust
     files_under_way: ByteBudget
@@ -205,6 +208,15 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             stop_on_error=self.on_error == "stop",
         )
         self.uploads = NotebookUploads(self.store, self.finder, self.cache, parent=self)
+        self.commands = CommandsManager(
+            parent=self,
+            database=self.database,
+            contents=ContentsStore(server.contents_manager),
+            notebooks=self.access.notebooks,
+            kernel_manager=server.kernel_manager,
+            kernel_spec_manager=server.kernel_spec_manager,
+            hidden_environment=self.kernels.hidden_environment,
+        )
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(tornado_handlers(own_login=self.own_login))
@@ -225,8 +237,10 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         self.cache.start()
         await self.access.start()
+        await self.commands.start()
 
     async def stop_extension(self) -> None:
+        await self.commands.stop()
         await self.kernels.stop()
         self.cache.stop()
         self.access.stop()

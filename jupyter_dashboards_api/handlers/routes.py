@@ -12,9 +12,24 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from .activity import ActivityHandler
+from .commands import (
+    CommandErrorLogsHandler,
+    CommandHandler,
+    CommandJobsHandler,
+    CommandLogsHandler,
+    CommandNotebookHandler,
+    CommandResultsHandler,
+    CommandsHandler,
+    CommandStatusResultsHandler,
+)
 from .kernels import KernelChannelsHandler, KernelHandler, KernelsHandler
 from .keys import KeyHandler, KeysHandler
 from .login import LoginHandler, LogoutHandler
+from .notebook_lookup import (
+    DashboardLookupHandler,
+    NotebookLookupHandler,
+    NotebookParametersHandler,
+)
 from .openapi import OpenAPIHandler, describe
 from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
@@ -38,8 +53,13 @@ _FORM = r"(?P<form>(?:\.json)?)"
 _FILE_TOKEN = r"(?P<file_token>[0-9A-Za-z_.-]+)"  # noqa: S105
 _ID = r"(?P<key_id>[0-9A-Za-z_@-]+)"
 _NUMBER = r"(?P<password_id>[0-9]+)"
+# Both spellings of the version, each with a slash at its end or without: clients of ten years send all of them.
+_API = r"/api/(?:v1\.2|latest)"
+_COMMAND = r"(?P<command_id>[0-9]+)"
+_NOTE = r"(?P<notebook_id>[0-9]+)"
 
 _SHARE = Permission("sharing_configuration:write")
+READ_COMMANDS, RUN_COMMANDS = Permission("command:read"), Permission("command:write")
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,9 @@ class Route:
             (r"(?P<file>.+)", "FILE"),
             (_ID, "{id}"),
             (_NUMBER, "{id}"),
+            (_API, "/api/v1.2"),
+            (_COMMAND, "{command_id}"),
+            (_NOTE, "{notebook_id}"),
             ("/?", ""),
             (r"\.", "."),
         ):
@@ -205,6 +228,51 @@ ROUTES: tuple[Route, ...] = (
         LogoutHandler,
         {"GET": PUBLIC, "HEAD": PUBLIC, "POST": PUBLIC},
         "Log out, here or everywhere.",
+    ),
+    Route(
+        rf"{_API}/commands/?",
+        CommandsHandler,
+        {"GET": READ_COMMANDS, "POST": RUN_COMMANDS},
+        "The history of commands; submit one.",
+    ),
+    Route(
+        rf"{_API}/commands/{_COMMAND}/?",
+        CommandHandler,
+        {"GET": READ_COMMANDS, "PUT": RUN_COMMANDS},
+        "A command; cancel it.",
+    ),
+    *(
+        Route(rf"{_API}/commands/{_COMMAND}/{part}/?", handler, {"GET": READ_COMMANDS}, summary)
+        for part, handler, summary in (
+            ("results", CommandResultsHandler, "What a command that is done has put out, as text."),
+            (
+                "status_with_results",
+                CommandStatusResultsHandler,
+                "The status of a command, with its results once it is done.",
+            ),
+            ("logs", CommandLogsHandler, "A command's log, whole or what is new in it."),
+            ("error_logs", CommandErrorLogsHandler, "The log of a command that has failed."),
+            ("jobs", CommandJobsHandler, "The jobs of a cluster that a command has run."),
+            ("notebook", CommandNotebookHandler, "The notebook as a command has executed it."),
+        )
+    ),
+    Route(
+        rf"{_API}/notebooks/?",
+        NotebookLookupHandler,
+        {"GET": Permission("notebook:read")},
+        "The ids of the notebook at a path.",
+    ),
+    Route(
+        rf"{_API}/notebook_dashboard/?",
+        DashboardLookupHandler,
+        {"GET": Permission("notebook:read")},
+        "The same for its dashboard.",
+    ),
+    Route(
+        rf"{_API}/notebooks/{_NOTE}/parameters/?",
+        NotebookParametersHandler,
+        {"GET": Permission("notebook:read")},
+        "The parameters that a notebook declares.",
     ),
     Route(
         r"/_api/openapi\.json",

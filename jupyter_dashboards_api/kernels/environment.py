@@ -104,10 +104,10 @@ def clean_query(query: str) -> str:
     return "&".join(kept)
 
 
-def local_environment(
-    request: KernelRequest, server_environment: Mapping[str, str], hidden: Iterable[str]
+def inherited_environment(
+    server_environment: Mapping[str, str], hidden: Iterable[str]
 ) -> dict[str, str]:
-    """The whole environment of a kernel on this machine. `hidden`: name patterns to leave out."""
+    """What a kernel on this machine inherits of the server's environment. `hidden`: name patterns to leave out."""
     patterns = tuple(hidden)
     inherited = {
         name: value
@@ -116,7 +116,14 @@ def local_environment(
     }
     inherited.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
     inherited.setdefault("BOKEH_RESOURCES", "inline")
-    return inherited | _documented(request)
+    return inherited
+
+
+def local_environment(
+    request: KernelRequest, server_environment: Mapping[str, str], hidden: Iterable[str]
+) -> dict[str, str]:
+    """The whole environment of a viewer's kernel on this machine."""
+    return inherited_environment(server_environment, hidden) | _documented(request)
 
 
 def gateway_environment(

@@ -86,6 +86,18 @@ class NotebookRegistry:
 
         return await self._database.read(look)
 
+    async def by_id(self, notebook_id: int) -> NotebookId | None:
+        """The notebook of an id; None when there is none, or not any more."""
+        await self.informed()
+
+        def look(session: Session) -> NotebookId | None:
+            notebook = session.get(Notebook, notebook_id)
+            return _ids(notebook) if notebook is not None and notebook.deleted_at is None else None
+
+        if not 0 < notebook_id < 2**31:
+            return None
+        return await self._database.read(look)
+
     async def moved(self, path: str, new_path: str) -> None:
         """A notebook, or a folder with all that is in it, is called otherwise now."""
         if path == new_path:

@@ -1,0 +1,157 @@
+"""Commands as a whole: takes them, hands them to the queue, answers what has become of them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy.engine import make_url
+from traitlets import Dict, Float, Integer, Unicode
+from traitlets.config import LoggingConfigurable
+
+from ..dashboards.contents import ContentsStore
+from ..database.engine import Database
+from ..notebooks.registry import NotebookRegistry
+from .models import CommandInfo, Submission
+from .queue import LocalQueue
+from .runner import NotebookRunner
+from .store import CommandStore
+
+_LOST = "The server that ran this command was stopped."
+
+
+class CommandsManager(LoggingConfigurable):
+    """Runs notebooks that programs ask for."""
+
+    max_running_commands = Integer(
+        4,
+        min=1,
+        help="""Most commands that run at once on this server; the others wait.""",
+    ).tag(config=True)
+
+    max_running_per_label = Dict(
+        key_trait=Unicode(),
+        value_trait=Integer(min=1),
+        help="""Most commands of a label that run at once, by label; the empty label is that of commands without one.""",
+    ).tag(config=True)
+
+    cell_timeout = Float(
+        None,
+        allow_none=True,
+        min=0.1,
+        help="""Seconds that one cell of a command may take; unlimited by default. `timeout` of a command bounds the whole
+        run.""",
+    ).tag(config=True)
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        contents: ContentsStore,
+        notebooks: NotebookRegistry,
+        kernel_manager: Any,
+        kernel_spec_manager: Any,
+        hidden_environment: Iterable[str],
+        **options: Any,
+    ) -> None:
+        """`contents` is the whole of the server's contents manager; the other options are traits."""
+        super().__init__(**options)
+        logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
+        self.notebooks = notebooks
+        self.contents = contents
+        self.store = CommandStore(database)
+        self._lock_path = _lock_path(database)
+        self._lock: Any = None
+        runner = NotebookRunner(
+            commands=self.store,
+            contents=contents,
+            kernel_manager=kernel_manager,
+            kernel_spec_manager=kernel_spec_manager,
+            cell_timeout=self.cell_timeout,
+            hidden_environment=hidden_environment,
+            log=logger,
+        )
+        self._queue = LocalQueue(
+            self.store,
+            runner.run,
+            worker=f"{socket.gethostname()[:40]}:{os.getpid()}",
+            places=self.max_running_commands,
+            most_of=self.max_running_per_label,
+            log=logger,
+        )
+
+    async def start(self) -> None:
+        """Ends what a server that died has left, and takes commands from then on.
+
+        Only one server may run the commands of an SQLite database; another one that starts beside it runs none.
+        """
+        if not self._take_lock():
+            self.log.warning(
+                "Another server runs the commands of this database; this one runs none."
+            )
+            return
+        for command, pid in await self.store.orphans(_LOST):
+            self.log.warning("Command %d was under way when its server ended.", command.id)
+            _end_kernel(pid, command)
+        self._queue.start()
+
+    async def stop(self) -> None:
+        """Interrupts what runs."""
+        await self._queue.stop()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def submit(self, submission: Submission) -> CommandInfo:
+        """Stores a command; it waits then. Raises `Conflict` for an idempotency key that was another command's."""
+        command, is_new = await self.store.submit(submission)
+        if is_new:
+            self._queue.wake()
+        return command
+
+    async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
+        """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""
+        before = await self.store.get(command_id)
+        command = await self.store.cancel(command_id)
+        self._queue.cancel(command_id)
+        return not before.is_final and before.status != "cancelling", command
+
+    def _take_lock(self) -> bool:
+        if self._lock_path is None:
+            return True
+        file = self._lock_path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        self._lock = file
+        return True
+
+
+def _lock_path(database: Database) -> Path | None:
+    """The file beside an SQLite database that its one running server holds."""
+    url = make_url(database.url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(f"{url.database}.lock")
+
+
+def _end_kernel(pid: int | None, command: CommandInfo) -> None:
+    """Ends the kernel that a server which died has left; not another process that has its number by now."""
+    if pid is None:
+        return
+    with contextlib.suppress(psutil.Error, OSError):
+        process = psutil.Process(pid)
+        begun = command.started_at.timestamp() if command.started_at else 0.0
+        is_kernel = any("kernel" in word for word in process.cmdline())
+        if is_kernel and process.create_time() >= begun - 1:
+            os.kill(pid, signal.SIGKILL)

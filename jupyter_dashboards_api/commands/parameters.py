@@ -1,0 +1,285 @@
+"""Parameters of notebooks: what a notebook declares, and how arguments are put into it. Pure.
+
+The cell tagged `parameters` declares them, by assignments; arguments become a cell tagged `injected-parameters` after it
+(papermill's convention, https://papermill.readthedocs.io). They are written as literals of the kernel's language, from JSON
+values only: no text that a caller sends can become code.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import keyword
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from ..errors import InvalidRequest
+
+TAG = "parameters"
+INJECTED_TAG = "injected-parameters"
+
+LANGUAGES = ("python", "r", "julia", "scala", "javascript")
+"""Languages of kernels that arguments can be written in."""
+
+MAX_DEPTH = 50
+MAX_ARGUMENTS_LENGTH = 1024 * 1024
+"""Characters of JSON."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that a notebook declares. `default` is a JSON value; `has_default` says whether it is one.
+
+    `type` is `string`, `integer`, `float`, `boolean`, `list`, `object`, `null`, or empty where it can't be told.
+    """
+
+    name: str
+    type: str
+    default: Any = None
+    has_default: bool = False
+    help: str = ""
+
+
+def parsed_arguments(value: Any) -> dict[str, Any]:
+    """Arguments as a client sends them: an object, the same as JSON text, or nothing. Raises `InvalidRequest`."""
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        if len(value) > MAX_ARGUMENTS_LENGTH:
+            raise InvalidRequest("Arguments are too long.")
+        try:
+            value = json.loads(value, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest("Arguments must be a JSON object.") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest("Arguments must be a JSON object.")
+    for name, item in value.items():
+        if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+            raise InvalidRequest(f"{name[:100]!r} can't be the name of an argument.")
+        _check(item, 0)
+    return value
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidRequest("Arguments are nested too deeply.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequest("Arguments can't be infinite or not a number.")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest("Arguments must be text that UTF-8 can hold.") from None
+    if isinstance(value, (list, dict)):
+        for item in value if isinstance(value, list) else [*value.values(), *value]:
+            _check(item, depth + 1)
+
+
+def with_arguments(
+    notebook: NotebookNode, arguments: Mapping[str, Any], language: str
+) -> NotebookNode:
+    """A copy of a notebook of nbformat 4 whose parameters have these values.
+
+    Raises `InvalidRequest` for a language that literals can't be written in.
+    """
+    changed = copy.deepcopy(notebook)
+    cells = [cell for cell in changed.cells if INJECTED_TAG not in _tags(cell)]
+    changed.cells = cells
+    if arguments:
+        cell = nbformat.v4.new_code_cell(
+            assignments(arguments, language), metadata={"tags": [INJECTED_TAG]}
+        )
+        if changed.nbformat_minor < 5:
+            # Cells have ids from 4.5 on.
+            del cell["id"]
+        cells.insert(_place(cells), cell)
+    return changed
+
+
+def _place(cells: list[NotebookNode]) -> int:
+    """After the cell that declares parameters, else before the first code cell: prose above it stays above."""
+    for index, cell in enumerate(cells):
+        if cell.cell_type == "code" and TAG in _tags(cell):
+            return index + 1
+    return next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
+
+
+def _tags(cell: NotebookNode) -> list[Any]:
+    tags = cell.metadata.get("tags", [])
+    return tags if isinstance(tags, list) else []
+
+
+def assignments(arguments: Mapping[str, Any], language: str) -> str:
+    """One assignment a line, in the kernel's language. Raises `InvalidRequest` for a language we can't write."""
+    forms = {
+        "python": "{} = {}",
+        "r": "{} <- {}",
+        "julia": "{} = {}",
+        "scala": "val {} = {}",
+        "javascript": "var {} = {};",
+    }
+    form = forms.get(language)
+    if form is None:
+        raise InvalidRequest(f"Arguments can't be given to a kernel of the language {language!r}.")
+    return "\n".join(
+        form.format(name, literal(value, language)) for name, value in arguments.items()
+    )
+
+
+def literal(value: Any, language: str) -> str:
+    """A JSON value as a literal of a language. ASCII only, so that no encoding and no line separator can change it."""
+    if isinstance(value, str):
+        return _text(value, language)
+    if value is None or isinstance(value, bool):
+        names = {
+            "python": ("None", "True", "False"),
+            "r": ("NULL", "TRUE", "FALSE"),
+            "julia": ("nothing", "true", "false"),
+            "scala": ("null", "true", "false"),
+            "javascript": ("null", "true", "false"),
+        }[language]
+        return names[0 if value is None else 1 if value else 2]
+    if isinstance(value, int):
+        return _whole(value, language)
+    if isinstance(value, float):
+        return repr(value)
+    items = [literal(item, language) for item in value] if isinstance(value, list) else []
+    if isinstance(value, list):
+        return {
+            "python": "[{}]",
+            "r": "list({})",
+            "julia": "Any[{}]",
+            "scala": "List[Any]({})",
+            "javascript": "[{}]",
+        }[language].format(", ".join(items))
+    pairs = [(_text(key, language), literal(item, language)) for key, item in value.items()]
+    whole, pair = {
+        "python": ("{{{}}}", "{}: {}"),
+        "r": ("list({})", "{} = {}"),
+        "julia": ("Dict{{String, Any}}({})", "{} => {}"),
+        "scala": ("Map[String, Any]({})", "{} -> {}"),
+        # A computed name: `__proto__` is a name like any other.
+        "javascript": ("({{{}}})", "[{}]: {}"),
+    }[language]
+    return whole.format(", ".join(pair.format(key, item) for key, item in pairs))
+
+
+def _text(text: str, language: str) -> str:
+    """Everything but plain letters, digits and a few signs is escaped by its code point."""
+    if language == "python":
+        return ascii(text)
+    return '"' + "".join(_escaped(character, language) for character in text) + '"'
+
+
+def _escaped(character: str, language: str) -> str:
+    code = ord(character)
+    if character.isascii() and (character.isalnum() or character in " _-+.,:;/()[]{}<>=!?@%&*#'"):
+        return character
+    if language == "r" and not code:
+        raise InvalidRequest("A text for a kernel of R can't hold the character NUL.")
+    if language == "scala" and code < 128:
+        # Scala before 2.13.2 reads `\\u0022` as the quote that ends the text, so ASCII has escapes of its own.
+        short = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r", '"': '"', "\\": "\\"}
+        if character in short:
+            return f"\\{short[character]}"
+        if not character.isprintable():
+            raise InvalidRequest("A text for a kernel of Scala can't hold this control character.")
+        return character
+    if language in ("r", "julia"):
+        return f"\\U{code:08x}" if code > 0xFFFF or language == "r" else f"\\u{code:04x}"
+    units = character.encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"\\u{high << 8 | low:04x}" for high, low in pairs)
+
+
+def _whole(value: int, language: str) -> str:
+    small, large = -(2**31) <= value < 2**31, -(2**63) <= value < 2**63
+    if language == "r":
+        # `L` makes it a whole number; beyond 32 bits R has only doubles.
+        return f"{value}L" if small and value != -(2**31) else repr(float(value))
+    if language == "scala" and not small:
+        return f"{value}L" if large else f'BigInt("{value}")'
+    if language == "julia" and not large:
+        return f'big"{value}"'
+    if language == "javascript" and abs(value) > 2**53:
+        return f"{value}n"
+    return str(value)
+
+
+def declared(notebook: NotebookNode, language: str) -> list[Parameter]:
+    """The parameters that a notebook declares in its tagged cell, in their order; only Python is read."""
+    if language != "python":
+        return []
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and TAG in _tags(cell):
+            return _declared_in(cell.source)
+    return []
+
+
+def _declared_in(source: str) -> list[Parameter]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # Magics and the like: what can't be read declares nothing.
+        return []
+    lines = source.splitlines()
+    found: dict[str, Parameter] = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+            continue
+        for target in targets:
+            if isinstance(target, ast.Name):
+                found[target.id] = _parameter(target.id, node, lines)
+    return list(found.values())
+
+
+def _parameter(name: str, node: ast.Assign | ast.AnnAssign, lines: list[str]) -> Parameter:
+    line = lines[(node.end_lineno or node.lineno) - 1]
+    comment = line[node.end_col_offset or 0 :].partition("#")[2].strip()
+    stated = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
+    if node.value is None:
+        return Parameter(name, _type_of_annotation(stated), help=comment)
+    try:
+        value = ast.literal_eval(node.value)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        return Parameter(name, _type_of_annotation(stated), help=comment)
+    return Parameter(name, _type_of_annotation(stated) or type_of(value), value, True, comment)
+
+
+def _type_of_annotation(annotation: str) -> str:
+    names = {"str": "string", "int": "integer", "bool": "boolean", "dict": "object"}
+    plain = annotation.partition("[")[0]
+    return names.get(plain, plain if plain in ("float", "list") else "")
+
+
+def type_of(value: Any) -> str:
+    """The name of a JSON value's type."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    names = {str: "string", int: "integer", float: "float", list: "list", dict: "object"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "")
+
+
+def unknown_names(arguments: Mapping[str, Any], parameters: list[Parameter]) -> list[str]:
+    """The arguments that the notebook doesn't declare; none where it declares nothing."""
+    known = {parameter.name for parameter in parameters}
+    return [name for name in arguments if name not in known] if known else []

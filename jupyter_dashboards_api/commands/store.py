@@ -1,0 +1,392 @@
+"""Commands in the database. Every change of a running command names its attempt: a late one of an older attempt is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ..database.command_tables import Command, CommandAttempt, CommandLog, CommandResult
+from ..database.engine import Database
+from ..database.tables import now
+from ..errors import Conflict, NotFound
+from .models import AttemptInfo, CommandInfo, Filter, Outcome, Submission
+
+
+class CommandStore:
+    """Stores commands, hands out those that wait, notes what becomes of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def submit(self, submission: Submission) -> tuple[CommandInfo, bool]:
+        """A new command, and True; or the one that the same idempotency key has made before, and False.
+
+        Raises `Conflict` when that one was another request.
+        """
+
+        def work(session: Session) -> tuple[CommandInfo, bool]:
+            known = _by_key(session, submission)
+            if known is not None:
+                return _info(known), False
+            command = Command(**_columns(submission))
+            session.add(command)
+            session.flush()
+            return _info(command), True
+
+        try:
+            return await self._database.write(work)
+        except IntegrityError:
+            # Another server was first with this key.
+            return await self._database.write(work)
+
+    async def get(self, command_id: int) -> CommandInfo:
+        """A command. Raises `NotFound`."""
+        return await self._database.read(lambda session: _info(_found(session, command_id)))
+
+    async def attempts(self, command_id: int) -> list[AttemptInfo]:
+        """All tries of a command, the first one first."""
+        wanted = (
+            select(CommandAttempt)
+            .where(CommandAttempt.command_id == command_id)
+            .order_by(CommandAttempt.number)
+        )
+        return await self._database.read(
+            lambda session: [
+                AttemptInfo(
+                    row.number,
+                    row.outcome,
+                    row.reason,
+                    row.kernel_id,
+                    row.started_at,
+                    row.ended_at,
+                )
+                for row in session.scalars(wanted)
+            ]
+        )
+
+    async def history(
+        self, wanted: Filter, limit: int, offset: int
+    ) -> tuple[list[CommandInfo], bool]:
+        """A page of the history, newest first, and whether there is more."""
+        query = _filtered(wanted).order_by(Command.id.desc()).limit(limit + 1).offset(offset)
+
+        def look(session: Session) -> tuple[list[CommandInfo], bool]:
+            rows = [_info(row) for row in session.scalars(query)]
+            return rows[:limit], len(rows) > limit
+
+        return await self._database.read(look)
+
+    async def claim(
+        self, worker: str, places: int, most_of: Mapping[str, int]
+    ) -> list[CommandInfo]:
+        """Takes up to `places` commands that are due, in their order; each is `running` then, in a new attempt.
+
+        `most_of` limits how many of a label may run at once; those of a label that is full are passed over.
+        """
+
+        def work(session: Session) -> list[CommandInfo]:
+            due = (
+                select(Command)
+                .where(Command.status == "waiting", Command.not_before <= now())
+                .order_by(Command.priority.desc(), Command.id)
+                .with_for_update(skip_locked=True)
+            )
+            running = dict(
+                session.execute(
+                    select(func.coalesce(Command.label, ""), func.count())
+                    .where(Command.status.in_(("running", "cancelling")))
+                    .group_by(Command.label)
+                ).all()
+            )
+            taken: list[CommandInfo] = []
+            for command in session.scalars(due).yield_per(100):
+                if len(taken) >= places:
+                    break
+                label = command.label or ""
+                if label in most_of and running.get(label, 0) >= most_of[label]:
+                    continue
+                running[label] = running.get(label, 0) + 1
+                command.status = "running"
+                command.attempt += 1
+                command.cells_done, command.cell_index, command.error = 0, None, None
+                command.started_at = command.started_at or now()
+                command.updated_at = now()
+                session.add(
+                    CommandAttempt(command_id=command.id, number=command.attempt, worker=worker)
+                )
+                session.flush()
+                taken.append(_info(command))
+            return taken
+
+        return await self._database.write(work)
+
+    async def next_due(self) -> float | None:
+        """Seconds until the next command that waits for its time is due; None when none does."""
+        earliest = await self._database.read(
+            lambda session: session.scalar(
+                select(func.min(Command.not_before)).where(
+                    Command.status == "waiting", Command.not_before > now()
+                )
+            )
+        )
+        if earliest is None:
+            return None
+        return max((earliest - now()).total_seconds(), 0.0)
+
+    async def progress(
+        self, command: CommandInfo, cells: int, cells_done: int, cell_index: int | None
+    ) -> bool:
+        """Notes how far an attempt is; False when it is not the command's attempt any more."""
+        changed = await self._database.execute(
+            _of_attempt(command).values(
+                cells=cells, cells_done=cells_done, cell_index=cell_index, updated_at=now()
+            )
+        )
+        return changed == 1
+
+    async def kernel(self, command: CommandInfo, kernel_id: str, pid: int | None) -> None:
+        """Notes the kernel of an attempt, so that whoever finds it orphaned can end it."""
+        await self._database.execute(
+            update(CommandAttempt)
+            .where(
+                CommandAttempt.command_id == command.id, CommandAttempt.number == command.attempt
+            )
+            .values(kernel_id=kernel_id, kernel_pid=pid)
+        )
+
+    async def log(self, command: CommandInfo, text: str) -> None:
+        """Adds to a command's log."""
+
+        def work(session: Session) -> None:
+            session.add(CommandLog(command_id=command.id, attempt=command.attempt, text=text))
+
+        await self._database.write(work)
+
+    async def log_of(self, command_id: int) -> str:
+        """A command's whole log."""
+        wanted = (
+            select(CommandLog.text)
+            .where(CommandLog.command_id == command_id)
+            .order_by(CommandLog.id)
+        )
+        return await self._database.read(lambda session: "".join(session.scalars(wanted)))
+
+    async def result_of(self, command_id: int) -> tuple[str, bytes] | None:
+        """The outputs as text and the executed notebook (JSON, deflated) of the last attempt; None when it left none."""
+
+        def look(session: Session) -> tuple[str, bytes] | None:
+            row = session.get(CommandResult, command_id)
+            return (row.text, row.notebook) if row is not None else None
+
+        return await self._database.read(look)
+
+    async def finish(self, command: CommandInfo, outcome: Outcome) -> CommandInfo | None:
+        """Notes how an attempt ended, with what it left; None when it is not the command's attempt any more.
+
+        A command that failed and has retries left waits again, for its `retry_delay`.
+        """
+
+        def work(session: Session) -> CommandInfo | None:
+            row = session.get(Command, command.id, with_for_update=True)
+            if row is None or row.attempt != command.attempt or row.status not in _ACTIVE:
+                return None
+            if outcome.notebook:
+                session.merge(
+                    CommandResult(
+                        command_id=row.id,
+                        attempt=row.attempt,
+                        text=outcome.text,
+                        notebook=outcome.notebook,
+                    )
+                )
+            status = "cancelled" if row.status == "cancelling" else outcome.status
+            _end_attempt(session, row, status, str((outcome.error or {}).get("message", "")))
+            row.error = dict(outcome.error) if outcome.error else None
+            _settle(row, status, outcome.retryable)
+            session.flush()
+            return _info(row)
+
+        return await self._database.write(work)
+
+    async def cancel(self, command_id: int) -> CommandInfo:
+        """Cancels a command that waits at once, and asks for it where it runs. Raises `NotFound`."""
+
+        def work(session: Session) -> CommandInfo:
+            row = session.get(Command, command_id, with_for_update=True)
+            if row is None:
+                raise NotFound("There is no such command.")
+            if row.status == "waiting":
+                _settle(row, "cancelled", retryable=False)
+            elif row.status == "running":
+                row.status, row.updated_at = "cancelling", now()
+            session.flush()
+            return _info(row)
+
+        return await self._database.write(work)
+
+    async def orphans(self, reason: str) -> list[tuple[CommandInfo, int | None]]:
+        """Ends the attempts that were under way when their server died, with the pids of their kernels.
+
+        Their commands wait again if they have retries left, and have failed otherwise.
+        """
+
+        def work(session: Session) -> list[tuple[CommandInfo, int | None]]:
+            found = []
+            rows = session.scalars(
+                select(Command).where(Command.status.in_(_ACTIVE)).with_for_update()
+            ).all()
+            for row in rows:
+                attempt = _attempt(session, row)
+                pid = attempt.kernel_pid if attempt is not None else None
+                status = "cancelled" if row.status == "cancelling" else "error"
+                _end_attempt(session, row, "lost", reason)
+                row.error = {"message": reason} if status == "error" else None
+                _settle(row, status, retryable=True)
+                session.flush()
+                found.append((_info(row), pid))
+            return found
+
+        return await self._database.write(work)
+
+
+_ACTIVE = ("running", "cancelling")
+
+
+def _settle(row: Command, status: str, retryable: bool) -> None:
+    row.updated_at = now()
+    if status == "error" and retryable and row.attempt <= row.retry:
+        row.status = "waiting"
+        row.not_before = now() + timedelta(minutes=row.retry_delay)
+        return
+    row.status = status
+    row.ended_at = now()
+
+
+def _attempt(session: Session, row: Command) -> CommandAttempt | None:
+    return session.scalar(
+        select(CommandAttempt).where(
+            CommandAttempt.command_id == row.id, CommandAttempt.number == row.attempt
+        )
+    )
+
+
+def _end_attempt(session: Session, row: Command, outcome: str, reason: str) -> None:
+    attempt = _attempt(session, row)
+    if attempt is not None:
+        attempt.outcome, attempt.reason, attempt.ended_at = outcome, reason, now()
+
+
+def _of_attempt(command: CommandInfo) -> Any:
+    return update(Command).where(
+        Command.id == command.id,
+        Command.attempt == command.attempt,
+        Command.status.in_(_ACTIVE),
+    )
+
+
+def _by_key(session: Session, submission: Submission) -> Command | None:
+    if submission.idempotency_key is None:
+        return None
+    known = session.scalar(
+        select(Command).where(
+            Command.owner == submission.owner,
+            Command.idempotency_key == submission.idempotency_key,
+        )
+    )
+    if known is not None and known.request_hash != submission.request_hash:
+        raise Conflict("This idempotency key belongs to another command.")
+    return known
+
+
+def _found(session: Session, command_id: int) -> Command:
+    row = session.get(Command, command_id)
+    if row is None:
+        raise NotFound("There is no such command.")
+    return row
+
+
+def _filtered(wanted: Filter) -> Select[Command]:
+    query = select(Command)
+    equal: Sequence[tuple[Any, Any]] = (
+        (Command.owner, wanted.owner),
+        (Command.source, wanted.source),
+        (Command.label, wanted.label),
+        (Command.name, wanted.name),
+        (Command.id, wanted.command_id),
+        (Command.notebook_id, wanted.notebook_id),
+    )
+    for column, value in equal:
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(Command.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(Command.created_at <= wanted.until)
+    if wanted.command_types:
+        query = query.where(Command.command_type.in_(wanted.command_types))
+    if wanted.statuses:
+        query = query.where(Command.status.in_(wanted.statuses))
+    for tag in wanted.tags:
+        # Tags are JSON texts: one in quotes is one whole tag, whatever else it has.
+        query = query.where(Command.tag_text.contains(_quoted(tag), autoescape=True))
+    return query
+
+
+def _quoted(tag: str) -> str:
+    return f"\n{tag}\n"
+
+
+def _columns(submission: Submission) -> dict[str, Any]:
+    return {
+        "command_type": submission.command_type,
+        "owner": submission.owner,
+        "path": submission.path,
+        "notebook_id": submission.notebook_id,
+        "payload": dict(submission.payload),
+        "request_hash": submission.request_hash,
+        "name": submission.name,
+        "tags": list(submission.tags),
+        "tag_text": "".join(map(_quoted, submission.tags)),
+        "label": submission.label,
+        "source": submission.source,
+        "priority": submission.priority,
+        "timeout": submission.timeout,
+        "retry": submission.retry,
+        "retry_delay": submission.retry_delay,
+        "idempotency_key": submission.idempotency_key,
+    }
+
+
+def _info(row: Command) -> CommandInfo:
+    return CommandInfo(
+        id=row.id,
+        command_type=row.command_type,
+        owner=row.owner,
+        status=row.status,
+        path=row.path,
+        notebook_id=row.notebook_id,
+        payload=row.payload,
+        name=row.name,
+        tags=tuple(row.tags),
+        label=row.label,
+        source=row.source,
+        priority=row.priority,
+        timeout=row.timeout,
+        retry=row.retry,
+        retry_delay=row.retry_delay,
+        attempt=row.attempt,
+        cells=row.cells,
+        cells_done=row.cells_done,
+        cell_index=row.cell_index,
+        error=row.error,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        not_before=row.not_before,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,178 @@
+"""What clients submit, read and checked. Pure. API: "Run a Notebook" of the commands API (§1.1, §1.2 of its specification).
+
+Clients of ten years send numbers as texts, lists as texts with commas, and null for everything that they don't mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import Unreadable
+from .parameters import parsed_arguments
+
+MAX_TEXT = 255
+MAX_TAGS = 100
+_FORBIDDEN_IN_NAMES = re.compile(r"[&<>\"']")
+
+
+class Refused(Unreadable):
+    """The command can't be made as it is. 422; the message begins as the API documents it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Command type could not be created. Errors: {why}")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A notebook that is to be run, by `note_id` or by `path`. `arguments_text` is what the answer echoes."""
+
+    command_type: str
+    note_id: int | None
+    path: str | None
+    label: str | None
+    name: str | None
+    tags: tuple[str, ...]
+    arguments: Mapping[str, Any]
+    arguments_text: Any
+    timeout: int | None
+    retry: int
+    retry_delay: int
+    priority: int
+    can_notify: bool
+    pool: str | None
+    upload_to_source: bool
+    idempotency_key: str | None
+    request_hash: str
+
+
+def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
+    """The request of a body. `key` is the idempotency key of a header, if it had one. Raises `Refused`."""
+    command_type = body.get("command_type")
+    is_jupyter = command_type == "JupyterNotebookCommand"
+    if command_type not in ("SparkCommand", "JupyterNotebookCommand"):
+        raise Refused(f"command_type {_shown(command_type)} is not supported.")
+    note_id = None if is_jupyter else _number(body, "note_id", required=True)
+    path = _text(body, "path") if is_jupyter else None
+    if is_jupyter and (path is None or not path.endswith(".ipynb")):
+        raise Refused("path must name a notebook, with its extension .ipynb.")
+    language = body.get("language")
+    if language not in (None, "", "notebook"):
+        raise Refused(f"language {_shown(language)} is not supported; a notebook has its own.")
+    try:
+        arguments = parsed_arguments(body.get("arguments"))
+    except Exception as error:
+        raise Refused(str(error)) from error
+    idempotency_key = key or _text(body, "idempotency_key", 128)
+    return RunRequest(
+        command_type=str(command_type),
+        note_id=note_id,
+        path=path,
+        label=_text(body, "label"),
+        name=_name(body),
+        tags=_tags(body),
+        arguments=arguments,
+        arguments_text=body.get("arguments") or "",
+        timeout=_number(body, "timeout", least=1),
+        retry=_number(body, "retry", least=0, most=3) or 0,
+        retry_delay=_number(body, "retry_delay", least=0, most=60 * 24) or 0,
+        priority=_number(body, "priority", least=-100, most=100) or 0,
+        can_notify=_flag(body, "can_notify", default=False),
+        pool=_text(body, "pool"),
+        upload_to_source=is_jupyter and _flag(body, "upload_to_source", default=True),
+        idempotency_key=idempotency_key,
+        request_hash=_hash(body),
+    )
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)[:100]
+
+
+def _text(body: Mapping[str, Any], field: str, longest: int = MAX_TEXT) -> str | None:
+    value = body.get(field)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise Refused(f"{field} must be a text.")
+    if len(value) > longest:
+        raise Refused(f"{field} must have at most {longest} characters.")
+    if "\0" in value or not _is_utf8(value):
+        raise Refused(f"{field} holds a character that can't be stored.")
+    return value
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _name(body: Mapping[str, Any]) -> str | None:
+    name = _text(body, "name")
+    if name is not None and _FORBIDDEN_IN_NAMES.search(name):
+        raise Refused("name must not hold any of & < > \" '.")
+    return name
+
+
+def _tags(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tags of `tags` or, as the samples of the API spell it, `tag`: a list, or a text with commas."""
+    value = body.get("tags")
+    if value in (None, "", []):
+        value = body.get("tag")
+    if value in (None, "", []):
+        return ()
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise Refused("tags must be a list of texts.")
+    tags = tuple(dict.fromkeys(tag.strip() for tag in items if tag.strip()))
+    if len(tags) > MAX_TAGS:
+        raise Refused(f"tags must be at most {MAX_TAGS}.")
+    for tag in tags:
+        if len(tag) > MAX_TEXT or not tag.isprintable():
+            raise Refused(f"A tag must have at most {MAX_TEXT} plain characters.")
+    return tags
+
+
+def _number(
+    body: Mapping[str, Any],
+    field: str,
+    *,
+    required: bool = False,
+    least: int = 0,
+    most: int = 2**31 - 1,
+) -> int | None:
+    """A whole number, also as a text."""
+    value = body.get(field)
+    if value is None or value == "":
+        if required:
+            raise Refused(f"{field} is required.")
+        return None
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value.strip(), re.ASCII):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise Refused(f"{field} must be a whole number from {least} to {most}.")
+    return value
+
+
+def _flag(body: Mapping[str, Any], field: str, *, default: bool) -> bool:
+    value = body.get(field)
+    if value is None or value == "":
+        return default
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise Refused(f"{field} must be true or false.")
+
+
+def _hash(body: Mapping[str, Any]) -> str:
+    """Of what was asked for: the same key with another body is another command."""
+    same = {name: value for name, value in body.items() if name != "idempotency_key"}
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()

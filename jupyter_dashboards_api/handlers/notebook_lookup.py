@@ -1,0 +1,91 @@
+"""Which id a notebook has: `GET /api/v1.2/notebooks?path=`, and what its parameters are.
+
+The hosted product showed ids in its pages only; programs of this server ask here. API: `specs/commands.md` §1.7.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+from tornado.web import authenticated
+
+from ..commands.parameters import declared
+from ..dashboards.contents import clean_path
+from ..errors import InvalidRequest, NotFound
+from ..notebooks.registry import NotebookId
+from .commands_base import CommandsAPIHandler
+
+
+class _LookupHandler(CommandsAPIHandler):
+    async def notebook_at(self, path: str) -> NotebookId:
+        """The notebook at a path of the contents manager, with ids from now on. Raises `NotFound`."""
+        clean = clean_path(path)
+        if not clean:
+            raise InvalidRequest("Name the notebook: ?path=")
+        entry = await self.commands.contents.stat(clean)
+        if entry is None or entry.kind != "notebook":
+            raise NotFound("There is no notebook at this path.")
+        return await self.commands.notebooks.identify(clean)
+
+
+class NotebookLookupHandler(_LookupHandler):
+    """`/api/v1.2/notebooks?path=PATH`."""
+
+    @authenticated
+    async def get(self) -> None:
+        notebook = await self.notebook_at(self.get_query_argument("path", ""))
+        self.send({"notebooks": [notebook_model(notebook)]})
+
+
+class DashboardLookupHandler(_LookupHandler):
+    """`/api/v1.2/notebook_dashboard?path=PATH`: a dashboard is its notebook, seen."""
+
+    @authenticated
+    async def get(self) -> None:
+        notebook = await self.notebook_at(self.get_query_argument("path", ""))
+        self.send({"notebook_dashboards": [notebook_model(notebook)]})
+
+
+class NotebookParametersHandler(_LookupHandler):
+    """`/api/v1.2/notebooks/ID/parameters`: what the notebook declares in its cell tagged `parameters`."""
+
+    @authenticated
+    async def get(self, notebook_id: str) -> None:
+        known = await self.commands.notebooks.by_id(int(notebook_id[:18]))
+        if known is None:
+            raise NotFound("There is no such notebook.")
+        notebook, _ = await self.commands.contents.notebook(known.path)
+        name = notebook.metadata.get("kernelspec", {}).get("name", "")
+        language = str(notebook.metadata.get("language_info", {}).get("name", ""))
+        if not language:
+            language = await self._language(name)
+        found = declared(notebook, language.lower())
+        self.send({"parameters": [parameter_model(each) for each in found]})
+
+    async def _language(self, name: str) -> str:
+        try:
+            spec = await ensure_async(self.kernel_spec_manager.get_kernel_spec(name))
+        except Exception:
+            return ""
+        return str(spec["spec"].get("language") if isinstance(spec, dict) else spec.language)
+
+
+def notebook_model(notebook: NotebookId) -> dict[str, Any]:
+    """The ids of a notebook, as the API names them."""
+    folder, _, name = notebook.path.rpartition("/")
+    return {
+        "id": notebook.id,
+        "note_id": notebook.id,
+        "uuid": notebook.uuid,
+        "short_id": notebook.short_id,
+        "path": notebook.path,
+        "name": name.removesuffix(".ipynb"),
+        "location": folder,
+    }
+
+
+def parameter_model(parameter: Any) -> dict[str, Any]:
+    """A parameter; `default` only where there is one that JSON can hold."""
+    model = {"name": parameter.name, "type": parameter.type or None, "help": parameter.help}
+    return {**model, "default": parameter.default} if parameter.has_default else model
