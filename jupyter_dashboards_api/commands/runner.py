@@ -37,9 +37,7 @@ class NotebookRunner:
         hidden_environment: Iterable[str],
         log: logging.Logger,
     ) -> None:
-        """`contents` is the whole of the contents manager; `cell_timeout` is in seconds; `hidden_environment` are name
-        patterns of variables that kernels do not inherit.
-        """
+        """Has the whole contents manager; `cell_timeout` is in seconds, `hidden_environment` name patterns of variables."""
         self._commands = commands
         self._contents = contents
         self._kernels = kernel_manager
