@@ -18,6 +18,7 @@ from .access.authenticators import AccountAuthenticator, PAMAuthenticator
 from .access.manager import AccessManager
 from .access.rules import AccessRules
 from .cli import main as commands
+from .commands.mail import Mailer
 from .commands.manager import CommandsManager
 from .dashboards.budget import ByteBudget
 from .dashboards.cache import DashboardCache
@@ -55,6 +56,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         KernelBindings,
         NotebookUploads,
         CommandsManager,
+        Mailer,
         AccessManager,
         AccessRules,
         AccountAuthenticator,

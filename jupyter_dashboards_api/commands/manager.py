@@ -20,6 +20,7 @@ from traitlets.config import LoggingConfigurable
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..notebooks.registry import NotebookRegistry
+from .mail import Mailer
 from .models import CommandInfo, Submission
 from .queue import LocalQueue
 from .runner import NotebookRunner
@@ -68,6 +69,7 @@ class CommandsManager(LoggingConfigurable):
         self.notebooks = notebooks
         self.contents = contents
         self.store = CommandStore(database)
+        self.mailer = Mailer(parent=self)
         self._lock_path = _lock_path(database)
         self._lock: Any = None
         runner = NotebookRunner(

@@ -159,6 +159,19 @@ class CommandStore:
             .values(kernel_id=kernel_id, kernel_pid=pid)
         )
 
+    async def stage(self, command: CommandInfo, stage: str) -> bool:
+        """Notes how far an attempt's mail is; False when it is not the command's attempt any more."""
+        changed = await self._database.execute(
+            update(CommandAttempt)
+            .where(
+                CommandAttempt.command_id == command.id,
+                CommandAttempt.number == command.attempt,
+                CommandAttempt.outcome == "",
+            )
+            .values(stage=stage)
+        )
+        return changed == 1
+
     async def log(self, command: CommandInfo, text: str) -> None:
         """Adds to a command's log."""
 
@@ -243,10 +256,12 @@ class CommandStore:
             for row in rows:
                 attempt = _attempt(session, row)
                 pid = attempt.kernel_pid if attempt is not None else None
+                stage = attempt.stage if attempt is not None else ""
                 status = "cancelled" if row.status == "cancelling" else "error"
-                _end_attempt(session, row, "lost", reason)
-                row.error = {"message": reason} if status == "error" else None
-                _settle(row, status, retryable=True)
+                why = reason + _OF_STAGE.get(stage, "")
+                _end_attempt(session, row, "lost", why)
+                row.error = {"message": why} if status == "error" else None
+                _settle(row, status, retryable=not stage)
                 session.flush()
                 found.append((_info(row), pid))
             return found
@@ -255,6 +270,11 @@ class CommandStore:
 
 
 _ACTIVE = ("running", "cancelling")
+
+_OF_STAGE = {
+    "sending": " Its mail may have been sent, so it is not sent again.",
+    "sent": " Its mail had been sent.",
+}
 
 
 def _settle(row: Command, status: str, retryable: bool) -> None:

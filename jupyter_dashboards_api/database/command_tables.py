@@ -67,7 +67,10 @@ class Command(Table):
 
 
 class CommandAttempt(Table):
-    """One try. `outcome` is empty while it goes on; `kernel_pid` is what is ended if its server dies."""
+    """One try. `outcome` is empty while it goes on; `kernel_pid` is what is ended if its server dies.
+
+    `stage` is `sending` while a mail server is given the attempt's mail, and `sent` afterwards; empty before, or without mail.
+    """
 
     __tablename__ = "command_attempts"
     __table_args__ = (UniqueConstraint("command_id", "number", name="one_attempt_per_number"),)
@@ -78,6 +81,7 @@ class CommandAttempt(Table):
     worker: Mapped[str] = mapped_column(String(64))
     kernel_id: Mapped[str | None] = mapped_column(String(64))
     kernel_pid: Mapped[int | None]
+    stage: Mapped[str] = mapped_column(String(16), default="")
     outcome: Mapped[str] = mapped_column(String(16), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
     started_at: Mapped[datetime] = mapped_column(default=now)

@@ -87,6 +87,7 @@ def upgrade() -> None:
         _text("worker", 64),
         _text("kernel_id", 64, nullable=True),
         _number("kernel_pid", nullable=True),
+        _text("stage", 16),
         _text("outcome", 16),
         _text("reason"),
         _time("started_at"),
