@@ -31,6 +31,7 @@ from .database.engine import Database
 from .handlers.login import PROVIDER_LOGOUT, provider_logout
 from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
+from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
 from .server import DashboardsServerApp
 
@@ -55,6 +56,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         DashboardFinder,
         KernelBindings,
         NotebookUploads,
+        RegistrySweeper,
         CommandsManager,
         Mailer,
         AccessManager,
@@ -164,6 +166,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     database: Database
     access: AccessManager
     commands: CommandsManager
+    sweeper: RegistrySweeper
     store: ContentsStore
     trust: Trust
     files_under_way: ByteBudget
@@ -210,10 +213,12 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             stop_on_error=self.on_error == "stop",
         )
         self.uploads = NotebookUploads(self.store, self.finder, self.cache, parent=self)
+        contents = ContentsStore(server.contents_manager)
+        self.sweeper = RegistrySweeper(self.access.notebooks, contents.is_notebook, parent=self)
         self.commands = CommandsManager(
             parent=self,
             database=self.database,
-            contents=ContentsStore(server.contents_manager),
+            contents=contents,
             notebooks=self.access.notebooks,
             kernel_manager=server.kernel_manager,
             kernel_spec_manager=server.kernel_spec_manager,
@@ -239,9 +244,11 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         self.cache.start()
         await self.access.start()
+        self.sweeper.start()
         await self.commands.start()
 
     async def stop_extension(self) -> None:
+        self.sweeper.stop()
         await self.commands.stop()
         await self.kernels.stop()
         self.cache.stop()

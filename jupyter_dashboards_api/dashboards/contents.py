@@ -132,6 +132,14 @@ class ContentsStore:
             return None
         return self._entry(path, model)
 
+    async def is_notebook(self, path: str) -> bool:
+        """Whether a notebook is at a path. Raises what keeps the contents manager from saying so."""
+        try:
+            model = await self._call(self._manager.get, path, content=False)
+        except NotFound:
+            return False
+        return bool(model["type"] == "notebook")
+
     async def folder(self, path: str) -> list[Entry]:
         """What a folder holds, in the manager's order, without hidden names and those that no path can have."""
         model = await self._call(self._manager.get, path, content=True, type="directory")

@@ -130,6 +130,7 @@ class Notebook(Table):
     short_id: Mapped[str] = mapped_column(String(12), unique=True)
     path: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now)
+    missing_since: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
 
 

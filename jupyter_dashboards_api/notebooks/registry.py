@@ -15,6 +15,7 @@ import string
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
@@ -97,6 +98,35 @@ class NotebookRegistry:
         if not 0 < notebook_id < 2**31:
             return None
         return await self._database.read(look)
+
+    async def all_there(self) -> list[NotebookId]:
+        """All notebooks that are not known to be deleted."""
+        wanted = select(Notebook).where(Notebook.deleted_at.is_(None)).order_by(Notebook.id)
+        return await self._database.read(lambda session: list(map(_ids, session.scalars(wanted))))
+
+    async def seen(self, there: list[int], missing: list[int], grace: timedelta) -> None:
+        """Notes which notebooks are where they should be; those that have been missing for `grace` are deleted."""
+
+        def work(session: Session) -> int:
+            session.execute(
+                update(Notebook)
+                .where(Notebook.missing_since.is_not(None), Notebook.id.in_(there))
+                .values(missing_since=None)
+            )
+            lost = Notebook.deleted_at.is_(None) & Notebook.id.in_(missing)
+            session.execute(
+                update(Notebook)
+                .where(lost, Notebook.missing_since.is_(None))
+                .values(missing_since=now())
+            )
+            gone = session.scalars(
+                select(Notebook.id).where(lost, Notebook.missing_since <= now() - grace)
+            ).all()
+            session.execute(update(Notebook).where(Notebook.id.in_(gone)).values(deleted_at=now()))
+            return len(gone)
+
+        if await self._database.write(work):
+            self._changed()
 
     async def moved(self, path: str, new_path: str) -> None:
         """A notebook, or a folder with all that is in it, is called otherwise now."""

@@ -1,4 +1,4 @@
-"""Commands, their attempts, logs and results."""
+"""Commands, their attempts, logs and results; since when a notebook is missing."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def _command(*, primary_key: bool = False) -> sa.Column[Any]:
 
 def upgrade() -> None:
     """Makes the tables."""
+    op.add_column("notebooks", _time("missing_since", nullable=True))
     op.create_table(
         "commands",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -115,3 +116,4 @@ def downgrade() -> None:
     """Drops the tables, with all that is in them."""
     for table in ("command_results", "command_logs", "command_attempts", "commands"):
         op.drop_table(table)
+    op.drop_column("notebooks", "missing_since")
