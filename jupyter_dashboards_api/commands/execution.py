@@ -6,22 +6,36 @@ nbclient does what is to be done for one cell (`async_execute_cell`); the loop a
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from .gateway_client import server_gateway_client
+
 _POLL = 0.4
 """Seconds between two looks whether the kernel is alive: a death is seen within two of them."""
 
+_GATEWAY_POLL = 2.0
 _QUESTION = 0.05
-_START_SECONDS = 60.0
+_LONGEST_QUESTION = 1.0
 _INTERRUPT_SECONDS = 5.0
+_IOPUB_SECONDS = 60
+"""How long a cell's outputs may come after its end; nbclient would drop them after 4."""
+
+MAX_OUTPUT_BYTES = 128 * 1024 * 1024
+"""Roughly; of one run's outputs, which are held in memory and in the database."""
+
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 class KernelDied(Exception):
@@ -29,7 +43,7 @@ class KernelDied(Exception):
 
 
 class TimedOut(Exception):
-    """The run, or one cell of it, has taken too long."""
+    """The run, one cell of it, or the kernel's start has taken too long."""
 
 
 class CellFailed(Exception):
@@ -52,17 +66,29 @@ class Execution:
         notebook: NotebookNode,
         *,
         cell_timeout: float | None = None,
+        start_timeout: float = 60,
+        preamble: str = "",
+        on_preamble: Callable[[Mapping[str, Any]], None] = lambda found: None,
         on_cell: Callable[[int], None] = lambda index: None,
         on_text: Callable[[str, str], None] = lambda name, text: None,
     ) -> None:
-        """`on_cell` gets the index of each cell before it runs, `on_text` the stream's name and what was printed."""
+        """`on_cell` gets the index of each cell before it runs, `on_text` the stream's name and what was printed.
+
+        Outputs of an earlier run are removed from the notebook. `preamble` is code that runs first, without a trace in the
+        notebook; it may leave a JSON object, as text, in `_preamble`, which `on_preamble` gets.
+        """
         self._manager = kernel_manager
         self._kernel_id = kernel_id
         self.notebook = notebook
         self._cell_timeout = cell_timeout
+        self._start_timeout = start_timeout
+        self._preamble = preamble
+        self._on_preamble = on_preamble
         self._on_cell = on_cell
         self._on_text = on_text
         self._died = asyncio.Event()
+        self._deadline: float | None = None
+        self._late = ""
 
     async def run(self, seconds: float | None = None) -> None:
         """Runs all code cells; outputs are in the notebook, also when it raises.
@@ -70,40 +96,59 @@ class Execution:
         `seconds` is the longest time for all of it. Raises `CellFailed`, `TimedOut`, `KernelDied`. A cancelled run has
         interrupted its cell.
         """
+        for cell in self.notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
         kernel = self._manager.get_kernel(self._kernel_id)
-        client = _Client(self.notebook, kernel, self._cell_timeout, self._on_text)
-        channels = kernel.client()
-        channels.start_channels()
-        channels.allow_stdin = False
-        client.kc = channels
-        client.reset_execution_trackers()
+        client = _Client(self.notebook, kernel, self._on_text)
+        # A kernel that died would be started again, and look alive.
+        with contextlib.suppress(Exception):
+            kernel.stop_restarter()
         for event in ("restart", "dead"):
             with contextlib.suppress(Exception):
                 self._manager.add_restart_callback(self._kernel_id, self._died.set, event)
+        channels = await self._channels(kernel)
+        channels.allow_stdin = False
+        client.kc = channels
+        client.reset_execution_trackers()
         try:
             await self._watched(self._run_cells(client, channels), seconds)
         finally:
             client.set_widgets_metadata()
-            channels.stop_channels()
+            for cell in self.notebook.cells:
+                if cell.cell_type == "code":
+                    cell.outputs = _merged(cell.outputs)
+            await ensure_async(channels.stop_channels())
+
+    async def _channels(self, kernel: Any) -> Any:
+        if isinstance(self._manager, GatewayMappingKernelManager):
+            return await server_gateway_client(kernel, self._died.set)
+        if hasattr(kernel, "connect"):
+            # One of ours, at the gateway of a cluster.
+            return await kernel.connect(self._died.set)
+        channels = kernel.client()
+        channels.start_channels()
+        return channels
 
     async def _watched(self, work: Any, seconds: float | None) -> None:
-        """Waits for the work, the kernel's death or the time-out, whatever is first."""
+        """Waits for the work, the kernel's death or a time-out, whatever is first."""
+        end = None if seconds is None else asyncio.get_running_loop().time() + seconds
         running = asyncio.ensure_future(work)
-        death = asyncio.ensure_future(self._death())
+        watch = asyncio.ensure_future(self._watch(end, seconds))
         try:
-            await asyncio.wait({running, death}, timeout=seconds, return_when="FIRST_COMPLETED")
+            await asyncio.wait({running, watch}, return_when="FIRST_COMPLETED")
             if running.done():
                 running.result()
-            elif death.done():
-                raise KernelDied("The kernel died.")
             else:
-                await self._interrupt(running)
-                raise TimedOut(f"The run took longer than {seconds:g} s.")
+                ended = watch.result()
+                if isinstance(ended, TimedOut):
+                    await self._interrupt(running)
+                raise ended
         except asyncio.CancelledError:
             await self._interrupt(running)
             raise
         finally:
-            death.cancel()
+            watch.cancel()
             if not running.done():
                 # nbclient turns a cancellation into an error of its own; whichever comes is of no interest.
                 running.cancel()
@@ -114,84 +159,187 @@ class Execution:
     async def _interrupt(self, running: asyncio.Future[None]) -> None:
         """Interrupts the cell, so that the kernel ends it by itself; whoever waits no longer ends the kernel."""
         with contextlib.suppress(Exception):
-            await ensure_async(self._manager.interrupt_kernel(self._kernel_id))
+            await asyncio.wait_for(
+                ensure_async(self._manager.interrupt_kernel(self._kernel_id)), _INTERRUPT_SECONDS
+            )
         await asyncio.wait({running}, timeout=_INTERRUPT_SECONDS)
 
-    async def _death(self) -> None:
+    async def _watch(self, end: float | None, seconds: float | None) -> KernelDied | TimedOut:
+        """Why the run must end. Kernels are asked and clocks looked at until there is a reason."""
+        is_local = not isinstance(self._manager, GatewayMappingKernelManager)
+        poll = _POLL if is_local else _GATEWAY_POLL
+        loop = asyncio.get_running_loop()
+        look = loop.time()
         while not self._died.is_set():
-            if self._kernel_id not in self._manager:
-                return
-            if not await ensure_async(self._manager.is_alive(self._kernel_id)):
-                return
+            now = loop.time()
+            if end is not None and now >= end:
+                return TimedOut(f"The run took longer than {seconds:g} s.")
+            if self._deadline is not None and now >= self._deadline:
+                return TimedOut(self._late)
+            if now >= look:
+                look = now + poll
+                if not await self._is_alive():
+                    break
+            times = [look, *(time for time in (end, self._deadline) if time is not None)]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._died.wait(), _POLL)
+                # The next cell's deadline is not known yet, so it is looked for often enough.
+                wait = min(max(min(times) - loop.time(), 0.0), _POLL)
+                await asyncio.wait_for(self._died.wait(), wait)
+        return KernelDied("The kernel died.")
+
+    async def _is_alive(self) -> bool:
+        if self._kernel_id not in self._manager:
+            return False
+        try:
+            return bool(await ensure_async(self._manager.is_alive(self._kernel_id)))
+        except KeyError:
+            return False
+        except Exception:
+            # A gateway that does not answer now; its websocket tells when the kernel is gone.
+            return True
+
+    def _until(self, seconds: float | None, late: str) -> None:
+        self._deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        self._late = late
 
     async def _run_cells(self, client: _Client, channels: Any) -> None:
+        self._until(
+            self._start_timeout, f"The kernel was not ready within {self._start_timeout:g} s."
+        )
         await _ready(channels)
+        if self._preamble:
+            await self._run_preamble(channels)
         for index, cell in enumerate(self.notebook.cells):
             if cell.cell_type != "code" or not cell.source.strip():
                 continue
+            self._until(
+                self._cell_timeout, f"Cell {index} took longer than {self._cell_timeout or 0:g} s."
+            )
             self._on_cell(index)
             try:
                 await client.async_execute_cell(cell, index)
             except CellExecutionError as error:
                 raise CellFailed(index, str(error.ename), str(error.evalue)) from error
-            except CellTimeoutError as error:
-                raise TimedOut(f"A cell took longer than {self._cell_timeout:g} s.") from error
-            except DeadKernelError as error:
+            except (CellTimeoutError, DeadKernelError) as error:
                 raise KernelDied("The kernel died.") from error
+
+    async def _run_preamble(self, channels: Any) -> None:
+        msg_id = channels.execute(
+            self._preamble,
+            silent=True,
+            store_history=False,
+            user_expressions={"found": "_preamble"},
+        )
+        while True:
+            reply = await channels.get_shell_msg(timeout=None)
+            if reply["parent_header"].get("msg_id") == msg_id:
+                break
+        content = reply["content"]
+        if content["status"] != "ok":
+            raise CellFailed(-1, str(content.get("ename")), str(content.get("evalue"))[:2000])
+        with contextlib.suppress(ValueError, TypeError, KeyError, SyntaxError):
+            # The repr of a text that holds JSON.
+            text = content["user_expressions"]["found"]["data"]["text/plain"]
+            self._on_preamble(json.loads(ast.literal_eval(text)))
 
 
 class _Client(NotebookClient):
-    """nbclient's way with one cell, which also tells what is printed as it comes."""
+    """nbclient's way with one cell, which also tells what is printed as it comes, and bounds what is kept."""
 
     def __init__(
-        self,
-        notebook: NotebookNode,
-        kernel: Any,
-        cell_timeout: float | None,
-        on_text: Callable[[str, str], None],
+        self, notebook: NotebookNode, kernel: Any, on_text: Callable[[str, str], None]
     ) -> None:
         super().__init__(
             notebook,
             km=kernel,
-            timeout=cell_timeout,
-            interrupt_on_timeout=False,
+            timeout=None,
+            iopub_timeout=_IOPUB_SECONDS,
             record_timing=True,
             # Widgets' state is kept with the notebook, so that it can be shown without a kernel.
             store_widget_state=True,
         )
         self._on_text = on_text
+        self._room = MAX_OUTPUT_BYTES
+        self._is_full = False
 
     def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
-        if msg["msg_type"] == "stream":
-            self._on_text(msg["content"]["name"], msg["content"]["text"])
+        kind, content = msg["msg_type"], msg["content"]
+        if kind == "stream":
+            self._on_text(content["name"], content["text"])
+        elif kind == "error":
+            lines = "\n".join(map(str, content.get("traceback", [])))
+            self._on_text("stderr", _ANSI.sub("", lines) + "\n")
+        if kind in ("stream", "display_data", "execute_result", "update_display_data"):
+            self._room -= _size(content)
+            if self._room < 0:
+                # What was cleared or replaced is not held any more.
+                self._room = MAX_OUTPUT_BYTES - sum(
+                    _size(output)
+                    for each in self.nb.cells
+                    if each.cell_type == "code"
+                    for output in each.outputs
+                )
+                self._room -= _size(content)
+            if self._room < 0:
+                if not self._is_full:
+                    self._is_full = True
+                    self._on_text("stderr", "\n[The outputs are too large: some are left out.]\n")
+                return None
         return super().process_message(msg, cell, cell_index)
 
 
+def _size(output: Mapping[str, Any]) -> int:
+    """About how many bytes an output takes."""
+    if "text" in output:
+        return len(output["text"])
+    data = output.get("data") or {}
+    return sum(len(v) if isinstance(v, str) else len(json.dumps(v)) for v in data.values())
+
+
+def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of one stream as one output: a line is printed in several, thousands of lines in thousands."""
+    found: list[NotebookNode] = []
+    texts: list[str] = []
+
+    def end() -> None:
+        if texts:
+            found[-1]["text"] = "".join(texts)
+            texts.clear()
+
+    for output in outputs:
+        is_stream = output["output_type"] == "stream"
+        if not (texts and is_stream and found[-1]["name"] == output["name"]):
+            end()
+            found.append(output)
+        if is_stream:
+            texts.append(output["text"])
+    end()
+    return found
+
+
 async def _ready(channels: Any) -> None:
-    """Waits until the kernel answers and what it publishes arrives.
+    """Waits until the kernel answers and what it publishes arrives; for how long, others decide.
 
     `wait_for_ready` of jupyter_client then listens 200 ms more for what may still come; nbclient passes over messages
     that are not its own.
     """
-    loop = asyncio.get_running_loop()
-    end = loop.time() + _START_SECONDS
     answered = heard = False
+    wait = _QUESTION
     while not (answered and heard):
-        if loop.time() > end:
-            raise KernelDied("The kernel does not answer.")
         channels.kernel_info()
-        if await channels.shell_channel.msg_ready() or await _arrives(channels.get_shell_msg):
+        if await channels.shell_channel.msg_ready() or await _arrives(channels.get_shell_msg, wait):
             answered = True
+        else:
+            # A kernel that starts slowly is not to answer a thousand questions then.
+            wait = min(wait * 1.5, _LONGEST_QUESTION)
         while await channels.iopub_channel.msg_ready():
             await channels.get_iopub_msg(timeout=0)
             heard = True
 
 
-async def _arrives(get: Any) -> bool:
+async def _arrives(get: Any, seconds: float) -> bool:
     try:
-        await get(timeout=_QUESTION)
+        await get(timeout=seconds)
     except Exception:
         # queue.Empty, of which jupyter_client says nothing in its types.
         return False

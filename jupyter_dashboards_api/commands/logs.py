@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+
+from ..errors import DashboardsError
 
 _EVERY = 0.3
 """Seconds between two writes."""
@@ -22,7 +25,8 @@ class CommandLogger:
         """`write` stores a piece."""
         self._write = write
         self._pieces: list[str] = []
-        self._bytes = 0
+        self._room = MAX_BYTES
+        self._hurry = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     def say(self, text: str) -> None:
@@ -31,28 +35,42 @@ class CommandLogger:
 
     def add(self, text: str) -> None:
         """Logs what a cell has printed, as it is."""
-        if self._bytes > MAX_BYTES:
+        if self._room < 0 or not text:
             return
-        text = text.replace("\0", "\ufffd").encode(errors="replace").decode()
-        self._bytes += len(text)
-        self._pieces.append(_DROPPED if self._bytes > MAX_BYTES else text)
+        data = text.replace("\0", "\ufffd").encode(errors="replace")
+        if len(data) > self._room:
+            data = data[: self._room] + _DROPPED.encode()
+            self._room = -1
+        else:
+            self._room -= len(data)
+        self._pieces.append(data.decode(errors="ignore"))
         if self._writer is None:
             self._writer = asyncio.ensure_future(self._write_soon())
 
     async def close(self) -> None:
-        """Writes what is left."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.cancel()
-            await asyncio.wait({writer})
+        """Writes what is left. Raises `DashboardsError` when it can't be; it may be tried again."""
+        self._hurry.set()
+        if self._writer is not None:
+            # A write that is under way must not be broken off: nobody would know whether it was done.
+            await asyncio.wait({self._writer})
         await self._flush()
 
     async def _write_soon(self) -> None:
-        await asyncio.sleep(_EVERY)
-        self._writer = None
-        await self._flush()
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), _EVERY)
+            # What can't be written now is kept for the next time.
+            with contextlib.suppress(DashboardsError):
+                await self._flush()
+        finally:
+            self._writer = None
 
     async def _flush(self) -> None:
         pieces, self._pieces = self._pieces, []
-        if pieces:
+        if not pieces:
+            return
+        try:
             await self._write("".join(pieces))
+        except DashboardsError:
+            self._pieces = [*pieces, *self._pieces]
+            raise

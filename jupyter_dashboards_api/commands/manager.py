@@ -14,12 +14,13 @@ from typing import Any
 
 import psutil
 from sqlalchemy.engine import make_url
-from traitlets import Dict, Float, Integer, Unicode
+from traitlets import Bunch, Dict, Float, Integer, TraitError, Unicode, validate
 from traitlets.config import LoggingConfigurable
 
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..notebooks.registry import NotebookRegistry
+from .clusters import BadCluster, check_cluster, cluster_of, configured
 from .mail import Mailer
 from .models import CommandInfo, Submission
 from .queue import LocalQueue
@@ -52,6 +53,29 @@ class CommandsManager(LoggingConfigurable):
         run.""",
     ).tag(config=True)
 
+    kernel_start_timeout = Float(
+        60,
+        min=1,
+        help="""Seconds that a command's kernel may take until it answers; a busy cluster may need more.""",
+    ).tag(config=True)
+
+    clusters = Dict(
+        key_trait=Unicode(),
+        help="""Where the commands of a label run, by label. Each is a dictionary with some of: `kernelspec` (a name; else the
+        notebook's own), `environment` (variables of the kernel), `gateway` (the URL of a kernel gateway, or a dictionary with
+        `url` and `token_variable`, the name of the server's variable that holds its token), `limits` of a kernel on this
+        machine (`memory_mb`, `cpu_seconds`), `spark` (settings of the Spark session that its Python kernels begin with, such
+        as `spark.master`). Without clusters a label is only a name.""",
+    ).tag(config=True)
+
+    @validate("clusters")
+    def _check_clusters(self, proposal: Bunch) -> Any:
+        try:
+            configured(proposal["value"])
+        except BadCluster as error:
+            raise TraitError(str(error)) from error
+        return proposal["value"]
+
     def __init__(
         self,
         *,
@@ -67,6 +91,7 @@ class CommandsManager(LoggingConfigurable):
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self.notebooks = notebooks
+        self._clusters = configured(self.clusters)
         self.contents = contents
         self.store = CommandStore(database)
         self.mailer = Mailer(parent=self)
@@ -78,6 +103,8 @@ class CommandsManager(LoggingConfigurable):
             kernel_manager=kernel_manager,
             kernel_spec_manager=kernel_spec_manager,
             cell_timeout=self.cell_timeout,
+            start_timeout=self.kernel_start_timeout,
+            clusters=self._clusters,
             hidden_environment=hidden_environment,
             log=logger,
         )
@@ -118,6 +145,13 @@ class CommandsManager(LoggingConfigurable):
         if is_new:
             self._queue.wake()
         return command
+
+    async def require_cluster(self, path: str, notebook_id: int, label: str | None) -> None:
+        """Raises `Refused`, before a command is made, when its label is unknown or nothing says where the notebook runs."""
+        cluster = cluster_of(label, self._clusters)
+        if not cluster.label:
+            notebook, _ = await self.contents.notebook(path)
+            check_cluster(cluster, notebook.metadata, notebook_id)
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
         """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""

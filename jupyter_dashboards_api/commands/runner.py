@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import psutil
 from jupyter_core.utils import ensure_async
+from jupyter_server.gateway.managers import GatewayMappingKernelManager
 
-from ..dashboards.contents import ContentsStore, Entry
-from ..errors import DashboardsError
+from ..dashboards.contents import ContentsStore, parent_path
+from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
+from . import spark
+from .clusters import Cluster, cluster_of, kernelspec_of
 from .execution import CellFailed, Execution, KernelDied, TimedOut
+from .gateway_kernels import GatewayKernels
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
 from .parameters import declared, unknown_names, with_arguments
 from .results import packed, text_of
 from .store import CommandStore
 
-_PROGRESS_EVERY = 0.5
+_PROGRESS_EVERY = 0.3
+_LATE_START_SECONDS = 5.0
 
 
 class NotebookRunner:
-    """Runs notebooks on the server's kernel manager."""
+    """Runs notebooks on the server's kernel manager, or at the gateway of a cluster."""
 
     def __init__(
         self,
@@ -36,119 +44,225 @@ class NotebookRunner:
         cell_timeout: float | None,
         hidden_environment: Iterable[str],
         log: logging.Logger,
+        start_timeout: float = 60,
+        clusters: Mapping[str, Cluster] | None = None,
     ) -> None:
-        """Has the whole contents manager; `cell_timeout` is in seconds, `hidden_environment` name patterns of variables."""
+        """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables."""
         self._commands = commands
         self._contents = contents
         self._kernels = kernel_manager
         self._specs = kernel_spec_manager
         self._cell_timeout = cell_timeout
-        self._hidden = tuple(hidden_environment)
+        self._start_timeout = start_timeout
+        self._clusters = dict(clusters or {})
+        gateways = {each.gateway for each in self._clusters.values() if each.gateway}
+        self._gateways = {gateway: GatewayKernels(gateway) for gateway in gateways}
+        self._hidden = (
+            *hidden_environment,
+            *(gateway.token_variable.upper() for gateway in gateways if gateway.token_variable),
+        )
         self._log = log
+        self._late: set[asyncio.Task[None]] = set()
 
     async def run(self, command: CommandInfo, log: CommandLogger) -> Outcome:
         """How the attempt ended. Cancelling the task cancels the attempt; the kernel is ended in any case."""
         arguments: Mapping[str, Any] = command.payload.get("argument_values", {})
         try:
-            notebook, source = await self._contents.notebook(command.path)
-            kernel_name, language = await self._kernel_of(notebook)
-            unknown = unknown_names(arguments, declared(notebook, language))
+            cluster = cluster_of(command.label, self._clusters)
+            original, _ = await self._contents.notebook(command.path)
+            kernel_name, language = await self._kernel_of(original, cluster)
+            unknown = unknown_names(arguments, declared(original, language))
             if unknown:
                 log.say(f"The notebook declares no parameter {', '.join(unknown)}.")
-            notebook = with_arguments(notebook, arguments, language)
+            notebook = with_arguments(original, arguments, language)
+            if cluster.spark is not None and language != "python":
+                raise DashboardsError("Spark sessions are made for kernels of Python only.")
         except DashboardsError as refused:
-            # It will fail in the same way again.
-            return Outcome("error", {"message": refused.message}, retryable=False)
+            log.say(refused.message)
+            # What is wrong with the request fails in the same way again.
+            retryable = refused.status >= 500
+            return Outcome("error", {"message": refused.message}, retryable=retryable)
         cells = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
         progress = _Progress(self._commands, command, cells, log)
-        kernel_id = ""
         error: dict[str, Any] | None = None
         try:
-            folder = command.path.rpartition("/")[0]
-            kernel_id = await ensure_async(
-                self._kernels.start_kernel(
-                    path=folder,
-                    kernel_name=kernel_name,
-                    env=inherited_environment(os.environ, self._hidden),
-                )
-            )
-            log.say(f"Kernel {kernel_name} has started.")
-            await self._commands.kernel(command, kernel_id, self._pid(kernel_id))
-            execution = Execution(
-                self._kernels,
-                kernel_id,
-                notebook,
-                cell_timeout=self._cell_timeout,
-                on_cell=progress.cell,
-                on_text=lambda name, text: log.add(text),
-            )
-            await execution.run(command.timeout)
+            await self._run(command, cluster, kernel_name, notebook, progress, log)
+            progress.done()
         except CellFailed as failed:
-            error = {
-                "message": f"Cell {failed.index} failed: {failed.ename}: {failed.evalue}",
-                "cell_index": failed.index,
-                "ename": failed.ename,
-                "evalue": failed.evalue,
-            }
+            where = f"Cell {failed.index}" if failed.index >= 0 else "The Spark session"
+            error = {"message": f"{where} failed: {failed.ename}: {failed.evalue}"}
+            if failed.index >= 0:
+                error["cell_index"] = failed.index
+            error |= {"ename": failed.ename, "evalue": failed.evalue}
         except (KernelDied, TimedOut) as failed:
             error = {"message": str(failed), "cell_index": progress.index}
         except Exception as failed:
             self._log.exception("Command %d", command.id)
             error = {"message": f"The kernel could not be used ({type(failed).__name__})."}
         finally:
-            progress.stop()
-            await asyncio.shield(self._end(kernel_id))
+            await progress.close()
         if error is None and command.payload.get("upload_to_source"):
-            await self._replace(source, notebook, log)
-        if error is None:
-            log.say("Done.")
-        else:
-            log.say(error["message"])
+            await self._replace(command.path, original, notebook, log)
+        log.say(error["message"] if error else "Done.")
         text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
         return Outcome("error" if error else "done", error, text=text, notebook=data)
 
-    async def _replace(self, source: Entry, notebook: Any, log: CommandLogger) -> None:
+    async def _run(
+        self,
+        command: CommandInfo,
+        cluster: Cluster,
+        kernel_name: str,
+        notebook: Any,
+        progress: _Progress,
+        log: CommandLogger,
+    ) -> None:
+        """The cells in a kernel of their own. Raises what `Execution.run` raises."""
+        manager = self._manager_of(cluster)
+        loop = asyncio.get_running_loop()
+        end = None if command.timeout is None else loop.time() + command.timeout
+        kernel_id = await self._start(
+            manager,
+            min(self._start_timeout, command.timeout or self._start_timeout),
+            path=parent_path(command.path),
+            kernel_name=kernel_name,
+            env=self._environment(command, cluster),
+        )
+        pid = self._pid(manager, kernel_id)
+        found: list[Mapping[str, Any]] = []
+
+        def session(about: Mapping[str, Any]) -> None:
+            job = spark.job(about)
+            found.append(job)
+            log.say(f"Spark application {job['job_id']}, {job['url']}")
+
+        try:
+            log.say(f"Kernel {kernel_name} has started.")
+            _limit(pid, cluster.limits)
+            await self._commands.kernel(command, kernel_id, pid)
+            execution = Execution(
+                manager,
+                kernel_id,
+                notebook,
+                cell_timeout=self._cell_timeout,
+                start_timeout=self._start_timeout,
+                preamble=""
+                if cluster.spark is None
+                else spark.preamble(cluster.spark, command.name or command.path),
+                on_preamble=session,
+                on_cell=progress.cell,
+                on_text=lambda name, text: log.add(text),
+            )
+            await execution.run(None if end is None else max(end - loop.time(), 0.1))
+        finally:
+            await asyncio.shield(self._end(manager, kernel_id, pid))
+            if found:
+                with contextlib.suppress(DashboardsError):
+                    await self._commands.jobs(command, found)
+
+    def _manager_of(self, cluster: Cluster) -> Any:
+        return self._gateways[cluster.gateway] if cluster.gateway else self._kernels
+
+    def _environment(self, command: CommandInfo, cluster: Cluster) -> dict[str, str]:
+        """A kernel on this machine has what the server has, without credentials; a gateway's has its own and ours."""
+        own = dict(cluster.environment)
+        if cluster.gateway is None and not isinstance(self._kernels, GatewayMappingKernelManager):
+            return inherited_environment(os.environ, self._hidden) | own
+        documented = {"KERNEL_DASHBOARD_PATH": command.path}
+        if cluster.gateway is not None or "KERNEL_USERNAME" not in os.environ:
+            documented["KERNEL_USERNAME"] = command.owner
+        return documented | own
+
+    async def _start(self, manager: Any, seconds: float, **options: Any) -> str:
+        """A new kernel's id. One that comes too late, or after a cancellation, is ended as soon as it is there."""
+        starting: asyncio.Future[str] = asyncio.ensure_future(
+            ensure_async(manager.start_kernel(**options))
+        )
+        try:
+            done, _ = await asyncio.wait({starting}, timeout=seconds)
+        except asyncio.CancelledError:
+            await self._end_late(manager, starting)
+            raise
+        if not done:
+            await self._end_late(manager, starting)
+            raise TimedOut(f"The kernel did not start within {seconds:g} s.")
+        return starting.result()
+
+    async def _end_late(self, manager: Any, starting: asyncio.Future[str]) -> None:
+        async def end() -> None:
+            await asyncio.wait({starting})
+            if not starting.cancelled() and starting.exception() is None:
+                await self._end(manager, starting.result(), None)
+
+        task = asyncio.ensure_future(end())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        await asyncio.wait({task}, timeout=_LATE_START_SECONDS)
+
+    async def _replace(self, path: str, original: Any, notebook: Any, log: CommandLogger) -> None:
         """Writes the executed notebook over its source, unless somebody has changed that meanwhile."""
         try:
-            there = await self._contents.stat(source.path)
-            if there is None or there.revision != source.revision:
+            there, _ = await self._contents.notebook(path)
+            if there != original:
                 log.say("The notebook was changed meanwhile: it is left as it is.")
                 return
-            await self._contents.save_notebook(source.path, notebook)
+            await self._contents.save_notebook(path, notebook)
         except DashboardsError as error:
             log.say(f"The notebook could not be written: {error.message}")
 
-    async def _kernel_of(self, notebook: Any) -> tuple[str, str]:
+    async def _kernel_of(self, notebook: Any, cluster: Cluster) -> tuple[str, str]:
         """Name and language of the notebook's kernel. Raises `DashboardsError` when it is not installed."""
-        name = (
-            notebook.metadata.get("kernelspec", {}).get("name") or self._kernels.default_kernel_name
-        )
+        manager = self._manager_of(cluster)
+        specs = manager if cluster.gateway else self._specs
+        name = kernelspec_of(cluster, notebook.metadata, str(manager.default_kernel_name))
         try:
-            spec = await ensure_async(self._specs.get_kernel_spec(name))
+            spec = await ensure_async(specs.get_kernel_spec(name))
         except Exception as error:
-            raise DashboardsError(
-                f"There is no kernel {str(name)[:100]!r} on this server."
-            ) from error
+            status = getattr(error, "code", getattr(error, "status_code", 404))
+            if not isinstance(error, KeyError) and status != 404:
+                raise Unavailable("The gateway of the kernels does not answer.") from error
+            raise DashboardsError(f"There is no kernel {name[:100]!r} on this server.") from error
         language = spec["spec"].get("language") if isinstance(spec, dict) else spec.language
-        return str(name), str(language or "").lower()
+        return name, str(language or "").lower()
 
-    def _pid(self, kernel_id: str) -> int | None:
-        provisioner = getattr(self._kernels.get_kernel(kernel_id), "provisioner", None)
+    def _pid(self, manager: Any, kernel_id: str) -> int | None:
+        provisioner = getattr(manager.get_kernel(kernel_id), "provisioner", None)
         pid = getattr(provisioner, "pid", None)
         return pid if isinstance(pid, int) else None
 
-    async def _end(self, kernel_id: str) -> None:
+    async def _end(self, manager: Any, kernel_id: str, pid: int | None) -> None:
         """Ends the kernel, however it is; a kernel never outlives its attempt."""
         for _ in range(3):
-            if not kernel_id or kernel_id not in self._kernels:
-                return
+            if kernel_id not in manager:
+                break
             try:
-                await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
-                return
+                await asyncio.wait_for(
+                    ensure_async(manager.shutdown_kernel(kernel_id, now=True)), 20
+                )
+                break
             except Exception as error:
-                # It is just being restarted, since it died.
+                # It is just being restarted, since it died; or its gateway does not answer.
                 self._log.debug("Kernel %s does not end: %s", kernel_id, type(error).__name__)
                 await asyncio.sleep(0.5)
+        else:
+            self._log.error("Kernel %s could not be ended.", kernel_id)
+        if pid is not None:
+            with contextlib.suppress(psutil.Error, OSError):
+                process = psutil.Process(pid)
+                if process.ppid() == os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _limit(pid: int | None, limits: Mapping[str, int]) -> None:
+    """Bounds a kernel on this machine, and what it starts."""
+    if pid is None or not limits:
+        return
+    process = psutil.Process(pid)
+    if "memory_mb" in limits:
+        most = limits["memory_mb"] * 1024 * 1024
+        process.rlimit(psutil.RLIMIT_AS, (most, most))
+    if "cpu_seconds" in limits:
+        seconds = limits["cpu_seconds"]
+        process.rlimit(psutil.RLIMIT_CPU, (seconds, seconds + 5))
 
 
 class _Progress:
@@ -161,27 +275,45 @@ class _Progress:
         self._command = command
         self._cells = cells
         self._log = log
-        self._done = -1
+        self._begun = 0
+        self._done = 0
         self.index: int | None = None
+        self._noted: tuple[int, int | None] = (-1, None)
+        self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     def cell(self, index: int) -> None:
-        """A cell begins."""
-        self._done += 1
+        """A cell begins; the one before has ended."""
+        self._done, self._begun = self._begun, self._begun + 1
         self.index = index
-        self._log.say(f"Cell {index} ({self._done + 1} of {self._cells})")
+        self._log.say(f"Cell {index} ({self._begun} of {self._cells})")
         if self._writer is None:
             self._writer = asyncio.ensure_future(self._write())
 
-    def stop(self) -> None:
-        """Nothing more is noted."""
+    def done(self) -> None:
+        """All cells have ended."""
+        self._done = self._begun
+
+    async def close(self) -> None:
+        """Notes where it ended; nothing more comes."""
+        self._closing.set()
         if self._writer is not None:
-            self._writer.cancel()
+            await asyncio.wait({self._writer})
+        with contextlib.suppress(DashboardsError):
+            await self._note()
+
+    async def _note(self) -> None:
+        now = (self._done, self.index)
+        if now != self._noted:
+            await self._commands.progress(self._command, self._cells, *now)
+            self._noted = now
 
     async def _write(self) -> None:
         try:
-            await self._commands.progress(self._command, self._cells, self._done, self.index)
-            await asyncio.sleep(_PROGRESS_EVERY)
+            while (self._done, self.index) != self._noted and not self._closing.is_set():
+                await self._note()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), _PROGRESS_EVERY)
         except DashboardsError:
             # The next cell tries again.
             return

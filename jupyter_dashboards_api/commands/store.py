@@ -159,6 +159,16 @@ class CommandStore:
             .values(kernel_id=kernel_id, kernel_pid=pid)
         )
 
+    async def jobs(self, command: CommandInfo, jobs: Sequence[Mapping[str, Any]]) -> None:
+        """Notes the jobs of a cluster that an attempt has run: `url`, `job_stats`, `job_id` of each."""
+
+        def work(session: Session) -> None:
+            row = session.get(Command, command.id, with_for_update=True)
+            if row is not None and row.attempt == command.attempt:
+                row.payload = {**row.payload, "jobs": [dict(job) for job in jobs]}
+
+        await self._database.write(work)
+
     async def stage(self, command: CommandInfo, stage: str) -> bool:
         """Notes how far an attempt's mail is; False when it is not the command's attempt any more."""
         changed = await self._database.execute(

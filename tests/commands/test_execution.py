@@ -1,0 +1,248 @@
+"""Cells in real kernels of the server's kernel manager."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from jupyter_dashboards_api.commands import execution
+from jupyter_dashboards_api.commands.execution import CellFailed, Execution, KernelDied, TimedOut
+
+Execute = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+def run(jp_serverapp: Any) -> Execute:
+    """Runs cells (sources, or whole ones) in a new kernel; `before` gets the kernel's pid and the notebook."""
+    manager = jp_serverapp.kernel_manager
+
+    async def execute(
+        *sources: Any,
+        seconds: float | None = None,
+        kernel: str = "",
+        before: Any = None,
+        **options: Any,
+    ) -> Any:
+        cells = [new_code_cell(s) if isinstance(s, str) else s for s in sources]
+        notebook = new_notebook(cells=cells)
+        kernel_id = await manager.start_kernel(kernel_name=kernel or None)
+        try:
+            ran = Execution(manager, kernel_id, notebook, **options)
+            if before is not None:
+                before(manager.get_kernel(kernel_id).provisioner.pid, notebook)
+            await ran.run(seconds)
+        finally:
+            execute.notebook = notebook  # type: ignore[attr-defined]
+            if kernel_id in manager:
+                await manager.shutdown_kernel(kernel_id, now=True)
+        return notebook
+
+    return execute
+
+
+def printed(notebook: Any, index: int = -1) -> str:
+    return "".join(o["text"] for o in notebook.cells[index].outputs if o.output_type == "stream")
+
+
+async def test_cells_run_in_order_and_tell_their_index(run: Any) -> None:
+    seen: list[int] = []
+    notebook = await run(
+        "x = 1", new_markdown_cell("# x"), " \n", "print(x + 1)", on_cell=seen.append
+    )
+    assert seen == [0, 3]
+    assert printed(notebook) == "2\n"
+    assert notebook.cells[3].execution_count == 2
+    assert "iopub.status.idle" in notebook.cells[3].metadata.execution
+
+
+async def test_outputs_of_an_earlier_run_are_gone_also_below_a_cell_that_fails(run: Any) -> None:
+    old = new_code_cell(
+        "1", outputs=[nbformat.v4.new_output("stream", text="old")], execution_count=9
+    )
+    with pytest.raises(CellFailed) as failed:
+        await run("print('seen'); raise ValueError('bad ünicode')", old)
+    assert (failed.value.index, failed.value.ename, failed.value.evalue) == (
+        0,
+        "ValueError",
+        "bad ünicode",
+    )
+    first, second = run.notebook.cells
+    assert [o.output_type for o in first.outputs] == ["stream", "error"]
+    assert second.outputs == []
+    assert second.execution_count is None
+
+
+async def test_a_cell_tagged_to_raise_may_raise(run: Any) -> None:
+    cell = new_code_cell("1/0", metadata={"tags": ["raises-exception"]})
+    assert printed(await run(cell, "print('on')")) == "on\n"
+
+
+async def test_a_cell_has_its_time_and_the_run_has_its_own(run: Any) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TimedOut, match=r"Cell 1 took longer than 0\.5 s"):
+        await run("1", "print('begun', flush=True); import time; time.sleep(60)", cell_timeout=0.5)
+    assert printed(run.notebook) == "begun\n"
+    with pytest.raises(TimedOut, match="The run took longer than 1 s"):
+        await run(*["import time; time.sleep(0.4)"] * 9, seconds=1, cell_timeout=5)
+    assert time.monotonic() - begun < 20
+
+
+async def test_a_cancelled_run_has_interrupted_its_cell(run: Any) -> None:
+    begun = asyncio.Event()
+    task = asyncio.ensure_future(
+        run("print('now', flush=True)\nwhile True: pass", on_text=lambda name, text: begun.set())
+    )
+    await asyncio.wait_for(begun.wait(), 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 20)
+    assert run.notebook.cells[0].outputs[-1].ename == "KeyboardInterrupt"
+
+
+async def test_a_cell_that_ignores_interrupts_ends_with_its_kernel(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_INTERRUPT_SECONDS", 1.0)
+    begun, pids = asyncio.Event(), []
+    code = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "print('now', flush=True); time.sleep(600)"
+    )
+    task = asyncio.ensure_future(
+        run(
+            code,
+            on_text=lambda name, text: begun.set(),
+            before=lambda pid, notebook: pids.append(pid),
+        )
+    )
+    await asyncio.wait_for(begun.wait(), 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 20)
+    assert not psutil.pid_exists(pids[0])
+
+
+async def test_a_kernels_death_is_seen_within_two_seconds(run: Any) -> None:
+    for _ in range(3):
+        died: list[float] = []
+
+        def kill(name: str, text: str, died: list[float] = died) -> None:
+            died.append(time.monotonic())
+            os.kill(int(text), signal.SIGKILL)
+
+        with pytest.raises(KernelDied):
+            await run(
+                "import os, time; print(os.getpid(), flush=True); time.sleep(60)", on_text=kill
+            )
+        assert time.monotonic() - died[0] < 2
+
+
+async def test_a_kernel_that_ends_itself_between_cells_is_seen(run: Any) -> None:
+    with pytest.raises(KernelDied):
+        await run("import os; os._exit(3)", "print('never')")
+    assert run.notebook.cells[1].outputs == []
+
+
+@pytest.mark.parametrize("code", ["import time; time.sleep(600)", "raise SystemExit(1)"])
+async def test_a_kernel_that_never_answers_is_given_up(
+    run: Any, jp_data_dir: Path, code: str
+) -> None:
+    folder = jp_data_dir / "kernels" / "silent"
+    folder.mkdir(parents=True)
+    spec = {
+        "argv": [sys.executable, "-c", code, "{connection_file}"],
+        "display_name": "x",
+        "language": "python",
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    with pytest.raises((TimedOut, KernelDied)):
+        await asyncio.wait_for(run("1", kernel="silent", start_timeout=1), 20)
+
+
+async def test_input_is_refused_at_once(run: Any) -> None:
+    with pytest.raises(CellFailed) as failed:
+        await asyncio.wait_for(run("input('?')"), 20)
+    assert failed.value.ename == "StdinNotImplementedError"
+
+
+async def test_displays_are_updated_and_outputs_cleared_as_a_page_would(run: Any) -> None:
+    notebook = await run(
+        "from IPython.display import clear_output, display\nh = display('old', display_id=True)",
+        "h.update('new')\nprint('mine')",
+        "print('gone', flush=True); clear_output(); print('kept')",
+        "print('waits', flush=True); clear_output(wait=True)",
+    )
+    assert notebook.cells[0].outputs[0].data["text/plain"] == "'new'"
+    assert printed(notebook, 1) == "mine\n"
+    assert printed(notebook, 2) == "kept\n"
+    assert printed(notebook, 3) == "waits\n"
+
+
+async def test_widgets_keep_their_state_in_the_notebook(run: Any) -> None:
+    notebook = await run(
+        "import ipywidgets; s = ipywidgets.IntSlider(3); display(s)", "s.value = 8"
+    )
+    states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    slider = next(s for s in states.values() if s["model_name"] == "IntSliderModel")
+    assert slider["state"]["value"] == 8
+    nbformat.validate(notebook)
+
+
+async def test_ten_megabytes_and_thousands_of_lines_arrive_whole(run: Any) -> None:
+    notebook = await run(
+        "print('x' * 10_000_000)",
+        "import sys\nfor i in range(5000): print(i, 'zürich 東京 🙂', flush=i % 50 == 0)",
+    )
+    assert len(printed(notebook, 0)) == 10_000_001
+    lines = printed(notebook, 1).splitlines()
+    assert len(lines) == 5000
+    assert lines[-1] == "4999 zürich 東京 🙂"
+    assert len(notebook.cells[1].outputs) == 1
+
+
+async def test_outputs_beyond_the_limit_are_left_out_and_that_is_said(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "MAX_OUTPUT_BYTES", 100_000)
+    said: list[str] = []
+    notebook = await run(
+        "print('a' * 60_000)",
+        "print('b' * 60_000)",
+        "from IPython.display import clear_output\nfor i in range(9): clear_output(); print('c' * 30_000, flush=True)",
+        on_text=lambda name, text: said.append(text),
+    )
+    assert len(printed(notebook, 0)) == 60_001
+    assert printed(notebook, 1) == ""
+    assert len(printed(notebook, 2)) == 30_001
+    assert sum("too large" in text for text in said) == 1
+
+
+async def test_what_is_printed_and_raised_is_told_as_it_comes(run: Any) -> None:
+    told: list[tuple[str, str]] = []
+    with pytest.raises(CellFailed):
+        await run(
+            "import sys; print('out'); print('err', file=sys.stderr); 1/0",
+            on_text=lambda name, text: told.append((name, text)),
+        )
+    assert ("stdout", "out\n") in told
+    assert ("stderr", "err\n") in told
+    assert "ZeroDivisionError" in told[-1][1]
+    assert "\x1b" not in told[-1][1]
+
+
+async def test_signal_handlers_of_the_server_stay(run: Any) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    await run("1")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
