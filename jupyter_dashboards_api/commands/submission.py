@@ -17,7 +17,10 @@ from .parameters import parsed_arguments
 
 MAX_TEXT = 255
 MAX_TAGS = 100
-_FORBIDDEN_IN_NAMES = re.compile(r"[&<>\"']")
+MAX_KEY = 128
+MAX_PATH = 4096
+_FORBIDDEN_IN_NAMES = re.compile(r"[&<>\"'\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_KEY = "idempotency_key"
 
 
 class Refused(Unreadable):
@@ -57,7 +60,7 @@ def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
     if command_type not in ("SparkCommand", "JupyterNotebookCommand"):
         raise Refused(f"command_type {_shown(command_type)} is not supported.")
     note_id = None if is_jupyter else _number(body, "note_id", required=True)
-    path = _text(body, "path") if is_jupyter else None
+    path = _text(body, "path", MAX_PATH) if is_jupyter else None
     if is_jupyter and (path is None or not path.endswith(".ipynb")):
         raise Refused("path must name a notebook, with its extension .ipynb.")
     language = body.get("language")
@@ -67,7 +70,7 @@ def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
         arguments = parsed_arguments(body.get("arguments"))
     except Exception as error:
         raise Refused(str(error)) from error
-    idempotency_key = key or _text(body, "idempotency_key", 128)
+    idempotency_key = _text({_KEY: key or body.get(_KEY)}, _KEY, MAX_KEY)
     return RunRequest(
         command_type=str(command_type),
         note_id=note_id,
@@ -117,21 +120,21 @@ def _is_utf8(value: str) -> bool:
 def _name(body: Mapping[str, Any]) -> str | None:
     name = _text(body, "name")
     if name is not None and _FORBIDDEN_IN_NAMES.search(name):
-        raise Refused("name must not hold any of & < > \" '.")
+        raise Refused("name must not hold any of & < > \" ' and no line ends.")
     return name
 
 
 def _tags(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The tags of `tags` or, as the samples of the API spell it, `tag`: a list, or a text with commas."""
-    value = body.get("tags")
-    if value in (None, "", []):
-        value = body.get("tag")
-    if value in (None, "", []):
-        return ()
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise Refused("tags must be a list of texts.")
-    tags = tuple(dict.fromkeys(tag.strip() for tag in items if tag.strip()))
+    """The tags of `tags` and, as the samples of the API spell it, `tag`: a list, or a text with commas."""
+    items: list[str] = []
+    for field in ("tags", "tag"):
+        value = body.get(field)
+        given = [] if value is None else [value] if isinstance(value, str) else value
+        if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+            raise Refused(f"{field} must be a list of texts.")
+        items += given
+    words = (word.strip() for item in items for word in item.split(","))
+    tags = tuple(dict.fromkeys(filter(None, words)))
     if len(tags) > MAX_TAGS:
         raise Refused(f"tags must be at most {MAX_TAGS}.")
     for tag in tags:
@@ -174,5 +177,5 @@ def _flag(body: Mapping[str, Any], field: str, *, default: bool) -> bool:
 
 def _hash(body: Mapping[str, Any]) -> str:
     """Of what was asked for: the same key with another body is another command."""
-    same = {name: value for name, value in body.items() if name != "idempotency_key"}
+    same = {name: value for name, value in body.items() if name != _KEY}
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()

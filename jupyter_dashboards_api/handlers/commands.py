@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from tornado.web import authenticated
 
-from ..commands.models import STATUSES, CommandInfo, Filter, Submission
+from ..commands.history import history_query
+from ..commands.models import CommandInfo, Submission
 from ..commands.results import unpacked
 from ..commands.submission import Refused, RunRequest, run_request
+from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
 from ..dashboards.contents import clean_path
-from ..errors import InvalidRequest, NotFound, Unreadable
+from ..errors import Conflict, InvalidRequest, NotFound, Unreadable
 from ..notebooks.registry import NotebookId
 from .commands_base import CommandsAPIHandler, command_model
-
-MAX_PER_PAGE = 100
-DEFAULT_PER_PAGE = 10
-DEFAULT_DAYS = 30
 
 NOT_DONE = "Command is not done. Results are unavailable."
 
@@ -31,94 +30,62 @@ class CommandsHandler(CommandsAPIHandler):
     async def post(self) -> None:
         """Submits a command; it waits then."""
         request = run_request(self.body(), self.request.headers.get("Idempotency-Key"))
-        notebook = await self._notebook(request)
-        command = await self.commands.submit(_submission(request, notebook, self.caller.name))
+        owner, key = self.caller.name, request.idempotency_key
+        try:
+            # Before its notebook is looked for, which may be gone by now.
+            command = await self.commands.store.known(owner, key, request.request_hash)
+            if command is None:
+                notebook = await self._notebook(request)
+                command = await self.commands.submit(_submission(request, notebook, owner))
+        except Conflict as error:
+            raise Refused(error.message) from error
         self.send(command_model(command))
 
     async def _notebook(self, request: RunRequest) -> NotebookId:
         """The notebook that is to be run, as it is now. Raises `Refused`."""
         if request.note_id is not None:
-            known = await self.commands.notebooks.by_id(request.note_id)
             missing = f"There is no spark notebook for account 1 with Id: {request.note_id}"
+            known = await self.commands.notebooks.by_id(request.note_id)
+            path = known.path if known is not None else ""
         else:
+            missing = "There is no notebook at this path."
             try:
                 path = clean_path(request.path or "")
             except InvalidRequest as error:
                 raise Refused(error.message) from error
-            missing = f"There is no notebook at the path {request.path}"
-            entry = await self.commands.contents.stat(path)
-            if entry is None or entry.kind != "notebook":
-                raise Refused(missing)
-            known = await self.commands.notebooks.identify(path)
-        if known is None:
-            raise Refused(missing)
-        entry = await self.commands.contents.stat(known.path)
+        entry = await self.commands.contents.stat(path) if path else None
         if entry is None or entry.kind != "notebook":
             raise Refused(missing)
-        return known
+        notebook = await self.commands.notebooks.identify(path)
+        try:
+            await self.commands.require_cluster(path, notebook.id, request.label)
+        except Refused:
+            raise
+        except (NotFound, Unreadable) as error:
+            raise Refused(error.message) from error
+        return notebook
 
     @authenticated
     async def get(self) -> None:
         """The history, newest first."""
-        page = self._number("page", 1)
-        per_page = min(self._number("per_page", DEFAULT_PER_PAGE), MAX_PER_PAGE)
-        found, more = await self.commands.store.history(
-            self._filter(), per_page, (page - 1) * per_page
-        )
-        properties = self.flag("include_query_properties")
+        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        query = history_query(given, self.caller.name, datetime.now(UTC))
+        wanted, is_empty = query.wanted, query.is_empty
+        if query.user_id is not None:
+            names = await self.commands.store.owners()
+            owner = next((name for name in names if user_id(name) == query.user_id), None)
+            wanted, is_empty = replace(wanted, owner=owner), is_empty or owner is None
+        found: list[CommandInfo] = []
+        more = False
+        if not is_empty:
+            found, more = await self.commands.store.history(wanted, query.per_page, query.offset)
+        properties = query.with_properties
         self.send(
             {
                 "commands": [command_model(each, with_properties=properties) for each in found],
-                "paging_info": {
-                    "previous_page": page - 1 if page > 1 else None,
-                    "next_page": page + 1 if more else None,
-                    "per_page": per_page,
-                },
+                "paging_info": query.paging_info(more),
             }
         )
-
-    def _filter(self) -> Filter:
-        end = self._time("end_date", time.max) or datetime.now(UTC)
-        start = self._time("start_date", time.min) or end - timedelta(days=DEFAULT_DAYS)
-        statuses = self._words("status")
-        unknown = set(statuses) - STATUSES
-        if unknown:
-            raise InvalidRequest(f"status {min(unknown)[:40]!r} is unknown.")
-        command_id = self.get_query_argument("command_id", "")
-        return Filter(
-            owner=None if self.flag("all_users") else self.caller.name,
-            since=start,
-            until=end,
-            command_types=self._words("command_type"),
-            statuses=statuses,
-            source=self.get_query_argument("command_source", "") or None,
-            name=self.get_query_argument("name", "") or None,
-            label=self.get_query_argument("cluster_label", "") or None,
-            tags=self._words("tags") or self._words("tag"),
-            command_id=self._number("command_id", 1) if command_id else None,
-        )
-
-    def _words(self, name: str) -> tuple[str, ...]:
-        words = self.get_query_argument(name, "").split(",")
-        return tuple(word.strip() for word in words if word.strip())
-
-    def _number(self, name: str, default: int) -> int:
-        text = self.get_query_argument(name, "") or str(default)
-        if not (text.isascii() and text.isdecimal() and int(text[:9]) > 0):
-            raise InvalidRequest(f"{name} must be a whole number from 1.")
-        return int(text[:9])
-
-    def _time(self, name: str, of_day: time) -> datetime | None:
-        text = self.get_query_argument(name, "")
-        if not text:
-            return None
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError as error:
-            raise InvalidRequest(f"{name} must be YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ.") from error
-        if len(text) == len("YYYY-MM-DD"):
-            found = datetime.combine(found.date(), of_day)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class _CommandHandler(CommandsAPIHandler):
@@ -126,9 +93,10 @@ class _CommandHandler(CommandsAPIHandler):
 
     async def command(self, command_id: str) -> CommandInfo:
         """The command of the URL. Raises `NotFound`."""
-        if len(command_id) > 18:
+        number = read_number(command_id)
+        if number is None:
             raise NotFound("There is no such command.")
-        return await self.commands.store.get(int(command_id))
+        return await self.commands.store.get(number)
 
 
 class CommandHandler(_CommandHandler):
@@ -145,8 +113,8 @@ class CommandHandler(_CommandHandler):
                 "outcome": each.outcome,
                 "reason": each.reason,
                 "kernel_id": each.kernel_id,
-                "start_time": int(each.started_at.timestamp()),
-                "end_time": int(each.ended_at.timestamp()) if each.ended_at else None,
+                "start_time": seconds(each.started_at),
+                "end_time": seconds(each.ended_at),
             }
             for each in await self.commands.store.attempts(command.id)
         ]
@@ -178,6 +146,7 @@ class CommandResultsHandler(_CommandHandler):
         text = found[0] if found else ""
         if self.flag("raw"):
             self.set_header("X-Content-Type-Options", "nosniff")
+            self.set_header("Cache-Control", "no-store")
             self.finish(text, set_content_type="text/plain; charset=UTF-8")
             return
         self.send({"inline": True, "results": text})
@@ -211,21 +180,21 @@ class CommandLogsHandler(_CommandHandler):
     async def get(self, command_id: str) -> None:
         command = await self.command(command_id)
         data = (await self.commands.store.log_of(command.id)).encode()
-        # While it runs, the log is the one that may still be lost (`tmp`); afterwards it is kept (`err`).
-        seen = self._offset("err_file_processed") + self._offset("tmp_file_processed")
-        new = data[seen:]
-        kept = len(new) if command.is_final else 0
-        self.set_header("err_length", str(kept))
-        self.set_header("tmp_length", str(len(new) - kept))
+        # All of it is kept from the beginning (`err`): the log that may still be lost (`tmp`) has always nothing. The
+        # Python client counts in bytes and prints that many characters from the end, so only what is new is sent.
+        new = data[self._offset("err_file_processed") :]
+        self._offset("tmp_file_processed")
+        self.set_header("err_length", str(len(new)))
+        self.set_header("tmp_length", "0")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         self.finish(new, set_content_type="text/plain; charset=UTF-8")
 
     def _offset(self, name: str) -> int:
-        text = self.get_query_argument(name, "") or "0"
-        if not (text.isascii() and text.isdecimal() and len(text) < 16):
-            raise InvalidRequest(f"{name} must be a whole number from 0.")
-        return int(text)
+        offset = read_number(self.get_query_argument(name, "") or "0")
+        if offset is None:
+            raise InvalidRequest(f"{name} must be a whole number from 0 to {MAX_NUMBER}.")
+        return offset
 
 
 class CommandErrorLogsHandler(_CommandHandler):
@@ -244,8 +213,8 @@ class CommandJobsHandler(_CommandHandler):
 
     @authenticated
     async def get(self, command_id: str) -> None:
-        await self.command(command_id)
-        self.send([])
+        command = await self.command(command_id)
+        self.send(list(command.payload.get("jobs", [])))
 
 
 class CommandNotebookHandler(_CommandHandler):

@@ -6,16 +6,12 @@ API: `specs/commands.md` §1.0 and §1.4. The same routes are served below `/api
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
-from zlib import crc32
 
 from ..commands.manager import CommandsManager
 from ..commands.models import CommandInfo
-from ..errors import InvalidRequest, TooLarge
+from ..commands.wire import json_object, read_flag, seconds, timestamp, user_id
 from .base import DashboardsAPIHandler
-
-MAX_BODY_BYTES = 2 * 1024 * 1024
 
 
 class CommandsAPIHandler(DashboardsAPIHandler):
@@ -32,18 +28,7 @@ class CommandsAPIHandler(DashboardsAPIHandler):
 
     def body(self) -> dict[str, Any]:
         """The JSON object that was sent, whatever the client says that it is."""
-        if len(self.request.body) > MAX_BODY_BYTES:
-            raise TooLarge("The body is too large.")
-        text = self.request.body.strip()
-        if not text:
-            return {}
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequest("The body is not JSON.") from error
-        if not isinstance(body, dict):
-            raise InvalidRequest("The body is not a JSON object.")
-        return body
+        return json_object(self.request.body)
 
     def send(self, value: Any) -> None:
         """Answers with JSON."""
@@ -52,7 +37,7 @@ class CommandsAPIHandler(DashboardsAPIHandler):
 
     def flag(self, name: str) -> bool:
         """A query argument that says yes, in any client's spelling."""
-        return self.get_query_argument(name, "").strip().lower() in ("true", "1", "yes")
+        return read_flag(self.get_query_argument(name, ""))
 
 
 def command_model(command: CommandInfo, *, with_properties: bool = False) -> dict[str, Any]:
@@ -103,19 +88,5 @@ def command_model(command: CommandInfo, *, with_properties: bool = False) -> dic
     if with_properties:
         model["tags"] = list(command.tags)
         model["comments"] = []
+        model["user_actions"] = []
     return model
-
-
-def timestamp(time: datetime | None) -> str | None:
-    """`2016-10-03T07:14:39Z`, as the API's samples write times."""
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}" if time is not None else None
-
-
-def seconds(time: datetime | None) -> int | None:
-    """Unix seconds."""
-    return int(time.timestamp()) if time is not None else None
-
-
-def user_id(name: str) -> int:
-    """A number for a user's name: clients of this API know users by numbers."""
-    return crc32(name.encode()) % 1_000_000 + 1

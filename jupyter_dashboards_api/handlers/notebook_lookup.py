@@ -5,12 +5,14 @@ The hosted product showed ids in its pages only; programs of this server ask her
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jupyter_core.utils import ensure_async
 from tornado.web import authenticated
 
 from ..commands.parameters import declared
+from ..commands.wire import read_number
 from ..dashboards.contents import clean_path
 from ..errors import InvalidRequest, NotFound
 from ..notebooks.registry import NotebookId
@@ -19,7 +21,10 @@ from .commands_base import CommandsAPIHandler
 
 class _LookupHandler(CommandsAPIHandler):
     async def notebook_at(self, path: str) -> NotebookId:
-        """The notebook at a path of the contents manager, with ids from now on. Raises `NotFound`."""
+        """The notebook at a path of the contents manager, with ids from now on. Raises `NotFound`.
+
+        A slash at the beginning is the contents API's spelling, and means the same.
+        """
         clean = clean_path(path)
         if not clean:
             raise InvalidRequest("Name the notebook: ?path=")
@@ -52,14 +57,14 @@ class NotebookParametersHandler(_LookupHandler):
 
     @authenticated
     async def get(self, notebook_id: str) -> None:
-        known = await self.commands.notebooks.by_id(int(notebook_id[:18]))
+        number = read_number(notebook_id, 1)
+        known = await self.commands.notebooks.by_id(number) if number is not None else None
         if known is None:
             raise NotFound("There is no such notebook.")
         notebook, _ = await self.commands.contents.notebook(known.path)
-        name = notebook.metadata.get("kernelspec", {}).get("name", "")
-        language = str(notebook.metadata.get("language_info", {}).get("name", ""))
+        language = _name(notebook.metadata, "language_info")
         if not language:
-            language = await self._language(name)
+            language = await self._language(_name(notebook.metadata, "kernelspec"))
         found = declared(notebook, language.lower())
         self.send({"parameters": [parameter_model(each) for each in found]})
 
@@ -69,6 +74,12 @@ class NotebookParametersHandler(_LookupHandler):
         except Exception:
             return ""
         return str(spec["spec"].get("language") if isinstance(spec, dict) else spec.language)
+
+
+def _name(metadata: Any, part: str) -> str:
+    """`name` of a part of a notebook's metadata, which anybody may have written."""
+    found = metadata.get(part) if isinstance(metadata, Mapping) else None
+    return str(found.get("name") or "") if isinstance(found, Mapping) else ""
 
 
 def notebook_model(notebook: NotebookId) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tests.kernels.client import Channel
 from tests.notebooks.archives import FORM, form
 
 from .callers import Callers, Client
+from .command_client import CommandClient
 from .live import Join, open_channel
 
 
@@ -28,6 +31,21 @@ def jp_server_config(jp_server_config: Any) -> Any:
 def callers(fetch: Fetch, dashboards: Any) -> Callers:
     """Makes clients of every kind; `extension_config` of the test's module has the access file."""
     return Callers(fetch, dashboards)
+
+
+@pytest.fixture
+def no_runs(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Configuration of a server that runs no commands, since another one seems to run those of its database: all wait."""
+    database = tmp_path / "commands.sqlite"
+    with (tmp_path / "commands.sqlite.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield {"Database": {"url": f"sqlite:///{database}"}}
+
+
+@pytest.fixture
+def commands(fetch: Fetch, jp_serverapp: Any) -> CommandClient:
+    """A client of the commands API with the owner's token."""
+    return CommandClient(fetch, jp_serverapp.identity_provider.token)
 
 
 @pytest.fixture
