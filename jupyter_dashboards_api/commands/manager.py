@@ -21,6 +21,7 @@ from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..notebooks.registry import NotebookRegistry
 from .clusters import BadCluster, check_cluster, cluster_of, configured
+from .feed import CommandFeed
 from .mail import Mailer
 from .models import CommandInfo, Submission
 from .queue import LocalQueue
@@ -43,6 +44,19 @@ class CommandsManager(LoggingConfigurable):
         key_trait=Unicode(),
         value_trait=Integer(min=1),
         help="""Most commands of a label that run at once, by label; the empty label is that of commands without one.""",
+    ).tag(config=True)
+
+    max_streams = Integer(
+        200,
+        min=1,
+        help="""Most clients that follow commands live at once (`/api/v1.2/commands/ID/stream`); 503 beyond it.""",
+    ).tag(config=True)
+
+    stream_heartbeat = Float(
+        15.0,
+        min=0.1,
+        help="""Seconds after which a stream of a command in which nothing happens shows that it is still there. Less than what
+        a proxy before the server waits for.""",
     ).tag(config=True)
 
     cell_timeout = Float(
@@ -93,7 +107,8 @@ class CommandsManager(LoggingConfigurable):
         self.notebooks = notebooks
         self._clusters = configured(self.clusters)
         self.contents = contents
-        self.store = CommandStore(database)
+        self.feed = CommandFeed(self.max_streams)
+        self.store = CommandStore(database, self.feed.changed)
         self.mailer = Mailer(parent=self)
         self._lock_path = _lock_path(database)
         self._lock: Any = None
@@ -134,6 +149,7 @@ class CommandsManager(LoggingConfigurable):
 
     async def stop(self) -> None:
         """Interrupts what runs."""
+        self.feed.close()
         await self._queue.stop()
         if self._lock is not None:
             self._lock.close()

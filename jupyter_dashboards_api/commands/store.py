@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,8 +20,12 @@ from .models import AttemptInfo, CommandInfo, Filter, Outcome, Submission
 class CommandStore:
     """Stores commands, hands out those that wait, notes what becomes of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, changed: Callable[[int], None] = lambda command_id: None
+    ) -> None:
+        """`changed` is called with a command's id, in the event loop, after its rows have changed."""
         self._database = database
+        self._changed = changed
 
     async def submit(self, submission: Submission) -> tuple[CommandInfo, bool]:
         """A new command, and True; or the one that the same idempotency key has made before, and False.
@@ -30,7 +34,9 @@ class CommandStore:
         """
 
         def work(session: Session) -> tuple[CommandInfo, bool]:
-            known = _by_key(session, submission)
+            known = _by_key(
+                session, submission.owner, submission.idempotency_key, submission.request_hash
+            )
             if known is not None:
                 return _info(known), False
             command = Command(**_columns(submission))
@@ -43,6 +49,20 @@ class CommandStore:
         except IntegrityError:
             # Another server was first with this key.
             return await self._database.write(work)
+
+    async def known(self, owner: str, key: str | None, request_hash: str) -> CommandInfo | None:
+        """The command that an idempotency key has made before. Raises `Conflict` when that was another request."""
+
+        def look(session: Session) -> CommandInfo | None:
+            found = _by_key(session, owner, key, request_hash)
+            return _info(found) if found is not None else None
+
+        return await self._database.read(look) if key is not None else None
+
+    async def owners(self) -> list[str]:
+        """Everybody who has ever submitted a command."""
+        wanted = select(Command.owner).distinct().order_by(Command.owner)
+        return await self._database.read(lambda session: list(session.scalars(wanted)))
 
     async def get(self, command_id: int) -> CommandInfo:
         """A command. Raises `NotFound`."""
@@ -123,7 +143,10 @@ class CommandStore:
                 taken.append(_info(command))
             return taken
 
-        return await self._database.write(work)
+        taken = await self._database.write(work)
+        for command in taken:
+            self._changed(command.id)
+        return taken
 
     async def next_due(self) -> float | None:
         """Seconds until the next command that waits for its time is due; None when none does."""
@@ -147,6 +170,7 @@ class CommandStore:
                 cells=cells, cells_done=cells_done, cell_index=cell_index, updated_at=now()
             )
         )
+        self._changed(command.id)
         return changed == 1
 
     async def kernel(self, command: CommandInfo, kernel_id: str, pid: int | None) -> None:
@@ -189,6 +213,19 @@ class CommandStore:
             session.add(CommandLog(command_id=command.id, attempt=command.attempt, text=text))
 
         await self._database.write(work)
+        self._changed(command.id)
+
+    async def log_after(self, command_id: int, row: int, limit: int) -> list[tuple[int, str]]:
+        """The first pieces of a command's log whose rows come after one, with their rows' ids."""
+        wanted = (
+            select(CommandLog.id, CommandLog.text)
+            .where(CommandLog.command_id == command_id, CommandLog.id > row)
+            .order_by(CommandLog.id)
+            .limit(limit)
+        )
+        return await self._database.read(
+            lambda session: [(found.id, found.text) for found in session.execute(wanted)]
+        )
 
     async def log_of(self, command_id: int) -> str:
         """A command's whole log."""
@@ -234,7 +271,9 @@ class CommandStore:
             session.flush()
             return _info(row)
 
-        return await self._database.write(work)
+        finished = await self._database.write(work)
+        self._changed(command.id)
+        return finished
 
     async def cancel(self, command_id: int) -> CommandInfo:
         """Cancels a command that waits at once, and asks for it where it runs. Raises `NotFound`."""
@@ -250,7 +289,9 @@ class CommandStore:
             session.flush()
             return _info(row)
 
-        return await self._database.write(work)
+        cancelled = await self._database.write(work)
+        self._changed(command_id)
+        return cancelled
 
     async def orphans(self, reason: str) -> list[tuple[CommandInfo, int | None]]:
         """Ends the attempts that were under way when their server died, with the pids of their kernels.
@@ -319,16 +360,13 @@ def _of_attempt(command: CommandInfo) -> Any:
     )
 
 
-def _by_key(session: Session, submission: Submission) -> Command | None:
-    if submission.idempotency_key is None:
+def _by_key(session: Session, owner: str, key: str | None, request_hash: str) -> Command | None:
+    if key is None:
         return None
     known = session.scalar(
-        select(Command).where(
-            Command.owner == submission.owner,
-            Command.idempotency_key == submission.idempotency_key,
-        )
+        select(Command).where(Command.owner == owner, Command.idempotency_key == key)
     )
-    if known is not None and known.request_hash != submission.request_hash:
+    if known is not None and known.request_hash != request_hash:
         raise Conflict("This idempotency key belongs to another command.")
     return known
 

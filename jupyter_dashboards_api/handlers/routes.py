@@ -12,6 +12,7 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from .activity import ActivityHandler
+from .command_stream import CommandStreamHandler
 from .commands import (
     CommandErrorLogsHandler,
     CommandHandler,
@@ -22,6 +23,7 @@ from .commands import (
     CommandsHandler,
     CommandStatusResultsHandler,
 )
+from .commands_elsewhere import CommandsElsewhereHandler
 from .kernels import KernelChannelsHandler, KernelHandler, KernelsHandler
 from .keys import KeyHandler, KeysHandler
 from .login import LoginHandler, LogoutHandler
@@ -55,6 +57,7 @@ _ID = r"(?P<key_id>[0-9A-Za-z_@-]+)"
 _NUMBER = r"(?P<password_id>[0-9]+)"
 # Both spellings of the version, each with a slash at its end or without: clients of ten years send all of them.
 _API = r"/api/(?:v1\.2|latest)"
+_ANY_API = r"/api/(?:v[0-9.]+|latest)"
 _COMMAND = r"(?P<command_id>[0-9]+)"
 _NOTE = r"(?P<notebook_id>[0-9]+)"
 
@@ -89,6 +92,7 @@ class Route:
             (_ID, "{id}"),
             (_NUMBER, "{id}"),
             (_API, "/api/v1.2"),
+            (_ANY_API, "/api/v1.2"),
             (_COMMAND, "{command_id}"),
             (_NOTE, "{notebook_id}"),
             ("/?", ""),
@@ -251,6 +255,7 @@ ROUTES: tuple[Route, ...] = (
                 "The status of a command, with its results once it is done.",
             ),
             ("logs", CommandLogsHandler, "A command's log, whole or what is new in it."),
+            ("stream", CommandStreamHandler, "A command's log and progress as they come."),
             ("error_logs", CommandErrorLogsHandler, "The log of a command that has failed."),
             ("jobs", CommandJobsHandler, "The jobs of a cluster that a command has run."),
             ("notebook", CommandNotebookHandler, "The notebook as a command has executed it."),
@@ -273,6 +278,15 @@ ROUTES: tuple[Route, ...] = (
         NotebookParametersHandler,
         {"GET": Permission("notebook:read")},
         "The parameters that a notebook declares.",
+    ),
+    Route(
+        rf"{_ANY_API}/(?P<path>.*)",
+        CommandsElsewhereHandler,
+        {
+            **dict.fromkeys(("GET", "HEAD"), READ_COMMANDS),
+            **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), RUN_COMMANDS),
+        },
+        "What is not there: 404, never a redirect.",
     ),
     Route(
         r"/_api/openapi\.json",

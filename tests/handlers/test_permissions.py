@@ -91,6 +91,7 @@ def requests(token: str) -> dict[str, Asked]:
         "GET /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none", 404),
         "PATCH /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none", 404, {}),
         "DELETE /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none/", 404),
+        "GET /api/v1.2/commands/{command_id}/stream": Asked("/api/v1.2/commands/999/stream", 404),
         "GET /_api/openapi.json": Asked("/_api/openapi.json", 200),
         "GET /_api/labextensions": Asked("/_api/labextensions", 200),
         "GET /static/dashboards/labextensions/PATH": extension,
