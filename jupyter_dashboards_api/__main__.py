@@ -1,6 +1,21 @@
-"""`python -m jupyter_dashboards_api`: the standalone server."""
+"""`jupyter dashboards` and `python -m jupyter_dashboards_api`: the standalone server, or a command."""
 
-from .app import main
+from __future__ import annotations
+
+import sys
+
+from .cli.commands import CLIENT_COMMANDS, run
+
+
+def main() -> None:
+    """What asks a running server does not wait for the import of one."""
+    words = sys.argv[1:]
+    if words and words[0] in CLIENT_COMMANDS:
+        sys.exit(run(words))
+    from .app import main as serve
+
+    serve()
+
 
 if __name__ == "__main__":
     main()

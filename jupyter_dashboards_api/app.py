@@ -18,6 +18,8 @@ from .access.authenticators import AccountAuthenticator, PAMAuthenticator
 from .access.manager import AccessManager
 from .access.rules import AccessRules
 from .cli import main as commands
+from .cli.commands import CLIENT_COMMANDS
+from .cli.commands import run as run_client
 from .commands.mail import Mailer
 from .commands.manager import CommandsManager
 from .dashboards.budget import ByteBudget
@@ -270,4 +272,6 @@ def main(argv: list[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
     if words and words[0] in commands.COMMANDS:
         sys.exit(commands.run(words, DashboardsApp))
+    if words and words[0] in CLIENT_COMMANDS:
+        sys.exit(run_client(words))
     DashboardsApp.launch_instance(argv)  # type: ignore[no-untyped-call]

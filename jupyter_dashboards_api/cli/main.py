@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..errors import DashboardsError
 from . import keys, users
 from .command import Command, CommandFailed
+from .commands import CLIENT_COMMANDS
 from .configuration import BadConfiguration, Configuration, settings_in
 from .terminal import say
 
@@ -30,8 +31,12 @@ EXAMPLES = "\n".join(
             for word, command in COMMANDS.items()
         ),
         *(
+            f"{f'jupyter dashboards {word} --help':<46}# {command.summary[0].lower()}{command.summary[1:-1]}"
+            for word, command in CLIENT_COMMANDS.items()
+        ),
+        *(
             f"{f'jupyter dashboards ./{word}':<46}# the server, for a folder of that name"
-            for word in COMMANDS
+            for word in (*COMMANDS, *CLIENT_COMMANDS)
         ),
     ]
 )
