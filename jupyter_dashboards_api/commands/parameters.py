@@ -122,6 +122,30 @@ def _tags(cell: NotebookNode) -> list[Any]:
     return tags if isinstance(tags, list) else []
 
 
+_RESERVED = {
+    "julia": """baremodule begin break catch const continue do else elseif end export false finally for function global if
+        import let local macro module quote return struct true try using while""",
+    "scala": """abstract case catch class def do else enum export extends false final finally for given if implicit import
+        lazy macro match new null object override package private protected return sealed super then this throw trait true
+        try type val var while with yield _""",
+    "javascript": """arguments await break case catch class const continue debugger default delete do else enum eval export
+        extends false finally for function if implements import in instanceof interface let new null package private
+        protected public return static super switch this throw true try typeof var void while with yield""",
+}
+
+
+def _named(name: str, language: str) -> str:
+    """A name as it is assigned to."""
+    if language == "r":
+        # There a name can't begin with an underscore, unless it is quoted.
+        return f"`{name}`"
+    if name in _RESERVED.get(language, "").split():
+        raise InvalidRequest(
+            f"{name!r} can't be the name of an argument of this kernel's language."
+        )
+    return name
+
+
 def assignments(arguments: Mapping[str, Any], language: str) -> str:
     """One assignment a line, in the kernel's language. Raises `InvalidRequest` for a language we can't write."""
     forms = {
@@ -135,7 +159,8 @@ def assignments(arguments: Mapping[str, Any], language: str) -> str:
     if form is None:
         raise InvalidRequest(f"Arguments can't be given to a kernel of the language {language!r}.")
     return "\n".join(
-        form.format(name, literal(value, language)) for name, value in arguments.items()
+        form.format(_named(name, language), literal(value, language))
+        for name, value in arguments.items()
     )
 
 
@@ -165,6 +190,8 @@ def literal(value: Any, language: str) -> str:
             "scala": "List[Any]({})",
             "javascript": "[{}]",
         }[language].format(", ".join(items))
+    if language == "r" and "" in value:
+        raise InvalidRequest("A list for a kernel of R can't hold an empty name.")
     pairs = [(_text(key, language), literal(item, language)) for key, item in value.items()]
     whole, pair = {
         "python": ("{{{}}}", "{}: {}"),
@@ -209,7 +236,11 @@ def _whole(value: int, language: str) -> str:
     small, large = -(2**31) <= value < 2**31, -(2**63) <= value < 2**63
     if language == "r":
         # `L` makes it a whole number; beyond 32 bits R has only doubles.
-        return f"{value}L" if small and value != -(2**31) else repr(float(value))
+        if small and value != -(2**31):
+            return f"{value}L"
+        if abs(value) > 2**53:
+            raise InvalidRequest("R can't hold a whole number this large exactly.")
+        return repr(float(value))
     if language == "scala" and not small:
         return f"{value}L" if large else f'BigInt("{value}")'
     if language == "julia" and not large:
@@ -230,12 +261,14 @@ def declared(notebook: NotebookNode, language: str) -> list[Parameter]:
 
 
 def _declared_in(source: str) -> list[Parameter]:
+    # IPython's own lines are not Python.
+    source = re.sub(r"^[ \t]*[%!].*$", "", source, flags=re.MULTILINE)
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        # Magics and the like: what can't be read declares nothing.
+        # What can't be read declares nothing.
         return []
-    lines = source.splitlines()
+    lines = source.split("\n")
     found: dict[str, Parameter] = {}
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -251,13 +284,15 @@ def _declared_in(source: str) -> list[Parameter]:
 
 def _parameter(name: str, node: ast.Assign | ast.AnnAssign, lines: list[str]) -> Parameter:
     line = lines[(node.end_lineno or node.lineno) - 1]
-    comment = line[node.end_col_offset or 0 :].partition("#")[2].strip()
+    # The offset counts bytes of UTF-8.
+    rest = line.encode(errors="replace")[node.end_col_offset or 0 :].decode(errors="replace")
+    comment = rest.partition("#")[2].strip()
     stated = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
     if node.value is None:
         return Parameter(name, _type_of_annotation(stated), help=comment)
     try:
         value = ast.literal_eval(node.value)
-        json.dumps(value, allow_nan=False)
+        value = json.loads(json.dumps(value, allow_nan=False))
     except (ValueError, TypeError, RecursionError, MemoryError):
         return Parameter(name, _type_of_annotation(stated), help=comment)
     return Parameter(name, _type_of_annotation(stated) or type_of(value), value, True, comment)
