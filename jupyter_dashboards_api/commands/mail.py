@@ -190,14 +190,21 @@ class Mailer(LoggingConfigurable):
             )
         except MailFailed as failed:
             if failed.retryable:
-                await stages.stage(command, "")
+                await self._note(stages, command, "")
             log.say(f"Mail: {failed.message}")
             raise
         except asyncio.CancelledError:
             log.say("Mail: cancelled while it was being sent; it may have been sent.")
             raise
-        await stages.stage(command, "sent")
+        await self._note(stages, command, "sent")
         log.say(f"Mail: sent to {', '.join(addresses)}.")
+
+    async def _note(self, stages: Stages, command: CommandInfo, stage: str) -> None:
+        """Notes a stage after the mail: a database that does not answer must not make it an error, and a second mail."""
+        try:
+            await stages.stage(command, stage)
+        except DashboardsError as error:
+            self.log.warning("Mail of command %d: %s", command.id, error.message)
 
     async def send(
         self,
