@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,6 @@ def jupyter(server: ServerProcess, home: Path) -> Commands:
 
 def state(jupyter: Commands, server: ServerProcess, command_id: int) -> Any:
     """The command as the API has it."""
-    import urllib.request
-
     request = urllib.request.Request(f"{server.url}/api/v1.2/commands/{command_id}")
     request.add_header("Authorization", f"token {TOKEN}")
     with urllib.request.urlopen(request, timeout=20) as response:
