@@ -89,11 +89,12 @@ class Execution:
         self._died = asyncio.Event()
         self._deadline: float | None = None
         self._late = ""
+        self._has_begun = False
 
-    async def run(self, seconds: float | None = None) -> None:
+    async def run(self, seconds: float | None = None, *, allowed: float | None = None) -> None:
         """Runs all code cells; outputs are in the notebook, also when it raises.
 
-        `seconds` is the longest time for all of it. Raises `CellFailed`, `TimedOut`, `KernelDied`. A cancelled run has
+        `seconds` is the longest time for all of it, `allowed` the one that is told of, if a part has passed before. Raises `CellFailed`, `TimedOut`, `KernelDied`. A cancelled run has
         interrupted its cell.
         """
         for cell in self.notebook.cells:
@@ -112,7 +113,7 @@ class Execution:
         client.kc = channels
         client.reset_execution_trackers()
         try:
-            await self._watched(self._run_cells(client, channels), seconds)
+            await self._watched(self._run_cells(client, channels), seconds, allowed or seconds)
         finally:
             client.set_widgets_metadata()
             for cell in self.notebook.cells:
@@ -130,11 +131,11 @@ class Execution:
         channels.start_channels()
         return channels
 
-    async def _watched(self, work: Any, seconds: float | None) -> None:
+    async def _watched(self, work: Any, seconds: float | None, allowed: float | None) -> None:
         """Waits for the work, the kernel's death or a time-out, whatever is first."""
         end = None if seconds is None else asyncio.get_running_loop().time() + seconds
         running = asyncio.ensure_future(work)
-        watch = asyncio.ensure_future(self._watch(end, seconds))
+        watch = asyncio.ensure_future(self._watch(end, allowed))
         try:
             await asyncio.wait({running, watch}, return_when="FIRST_COMPLETED")
             if running.done():
@@ -158,13 +159,15 @@ class Execution:
 
     async def _interrupt(self, running: asyncio.Future[None]) -> None:
         """Interrupts the cell, so that the kernel ends it by itself; whoever waits no longer ends the kernel."""
+        if not self._has_begun:
+            return
         with contextlib.suppress(Exception):
             await asyncio.wait_for(
                 ensure_async(self._manager.interrupt_kernel(self._kernel_id)), _INTERRUPT_SECONDS
             )
         await asyncio.wait({running}, timeout=_INTERRUPT_SECONDS)
 
-    async def _watch(self, end: float | None, seconds: float | None) -> KernelDied | TimedOut:
+    async def _watch(self, end: float | None, allowed: float | None) -> KernelDied | TimedOut:
         """Why the run must end. Kernels are asked and clocks looked at until there is a reason."""
         is_local = not isinstance(self._manager, GatewayMappingKernelManager)
         poll = _POLL if is_local else _GATEWAY_POLL
@@ -173,7 +176,7 @@ class Execution:
         while not self._died.is_set():
             now = loop.time()
             if end is not None and now >= end:
-                return TimedOut(f"The run took longer than {seconds:g} s.")
+                return TimedOut(f"The run took longer than {allowed:g} s.")
             if self._deadline is not None and now >= self._deadline:
                 return TimedOut(self._late)
             if now >= look:
@@ -215,6 +218,7 @@ class Execution:
             self._until(
                 self._cell_timeout, f"Cell {index} took longer than {self._cell_timeout or 0:g} s."
             )
+            self._has_begun = True
             self._on_cell(index)
             try:
                 await client.async_execute_cell(cell, index)

@@ -152,7 +152,8 @@ class NotebookRunner:
                 on_cell=progress.cell,
                 on_text=lambda name, text: log.add(text),
             )
-            await execution.run(None if end is None else max(end - loop.time(), 0.1))
+            left = None if end is None else max(end - loop.time(), 0.1)
+            await execution.run(left, allowed=command.timeout)
         finally:
             await asyncio.shield(self._end(manager, kernel_id, pid))
             if found:
