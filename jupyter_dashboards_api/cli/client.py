@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 _SECONDS = 60.0
+_PROBE = 5.0
 _SILENCE = 90.0
 """Longest silence of a stream: a server shows every 15 s that it is still there."""
 
@@ -66,6 +67,14 @@ class CommandsClient:
     def notebook(self, path: str) -> int:
         """The id of the notebook at a path of the server."""
         return int(self.get("notebooks", path=path)["notebooks"][0]["id"])
+
+    def answers(self) -> bool:
+        """Whether the server has the commands API, and lets this token use it; asked once."""
+        try:
+            with self._open("GET", "commands?per_page=1", None, {}, _PROBE) as answer:
+                return "commands" in json.load(answer)
+        except (Refused, OSError, ValueError, http.client.HTTPException):
+            return False
 
     def events(self, command_id: int) -> Iterator[Event]:
         """What happens with a command until its end, over as many connections as it takes. Raises `Refused`."""

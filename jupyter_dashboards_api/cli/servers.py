@@ -53,7 +53,7 @@ def find(url: str | None, token: str | None, notebook: str | None = None) -> Run
             f"No server of this account is running: name one by --url and --token, or {URL_VARIABLE} and {TOKEN_VARIABLE}."
         )
     if len(found) > 1:
-        found = [each for each in found if _has_commands(each.client)] or found
+        found = [each for each in found if each.client.answers()] or found
     if len(found) > 1:
         names = ", ".join(each.client.url for each in found)
         raise Refused(f"Several servers are running: name one by --url: {names}")
@@ -85,11 +85,3 @@ def _running() -> Iterator[tuple[str, str, str]]:
             continue
         if str(address).startswith(("http://", "https://")):
             yield str(address), str(token), str(root)
-
-
-def _has_commands(client: CommandsClient) -> bool:
-    try:
-        client.get("commands", per_page=1)
-    except (Refused, ValueError):
-        return False
-    return True

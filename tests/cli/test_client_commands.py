@@ -17,9 +17,11 @@ from typing import Any
 import nbformat
 import pytest
 
+from jupyter_dashboards_api.cli.client import Refused
 from jupyter_dashboards_api.cli.commands import parameter
+from jupyter_dashboards_api.cli.servers import find
 from jupyter_dashboards_api.cli.watching import bar, plain
-from tests.servers import TOKEN, ServerProcess, dashboards_server
+from tests.servers import TOKEN, ServerProcess, dashboards_server, free_port
 
 from .conftest import SECONDS, Commands
 
@@ -220,8 +222,10 @@ def test_a_server_is_named_by_the_environment_or_by_options(
     none = elsewhere("run", "a/sum.ipynb")
     assert none.code == 1
     assert "No server of this account is running" in none.err
-    assert elsewhere("logs", "1", "--url", f"{server.url}/dashboards?token={TOKEN}").code == 0
-    assert elsewhere("logs", "1", "--url", server.url, "--token", TOKEN).code == 0
+    # Whoever reads this answer is known.
+    known = "There is no such command.\n"
+    assert elsewhere("logs", "9999", "--url", f"{server.url}/dashboards?token={TOKEN}").err == known
+    assert elsewhere("logs", "9999", "--url", server.url, "--token", TOKEN).err == known
     elsewhere.environment |= {
         "JUPYTER_DASHBOARDS_URL": server.url,
         "JUPYTER_DASHBOARDS_TOKEN": "wrong-token",
@@ -231,8 +235,31 @@ def test_a_server_is_named_by_the_environment_or_by_options(
     assert "does not know the token" in wrong.err
     assert "wrong-token" not in wrong.err
     elsewhere.environment["JUPYTER_DASHBOARDS_TOKEN"] = TOKEN
-    assert elsewhere("logs", "1").code == 0
+    assert elsewhere("logs", "9999").err == known
     assert "--url must be an address" in elsewhere("logs", "1", "--url", "localhost:8888").err
+
+
+def test_of_several_servers_it_is_the_one_whose_folder_has_the_notebook(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    for name, port, process in (("a", free_port(), os.getpid()), ("b", server.port, os.getpid())):
+        write(tmp_path / name / "deep" / "x.ipynb", "1")
+        known = {"url": f"http://127.0.0.1:{port}/", "token": TOKEN, "pid": process}
+        file = tmp_path / f"jpserver-{port}.json"
+        file.write_text(json.dumps({**known, "root_dir": str(tmp_path / name)}))
+    (tmp_path / "jpserver-1.json").write_text('{"url": "http://127.0.0.1:1/", "pid": 99999999}')
+    (tmp_path / "jpserver-2.json").write_text("{")
+    for name in ("a", "b"):
+        found = find(None, None, str(tmp_path / name / "deep" / "x.ipynb"))
+        assert found.root == str(tmp_path / name)
+        assert found.path_of(str(tmp_path / name / "deep" / "x.ipynb")) == "deep/x.ipynb"
+    # Only one of them has commands to log, or is there at all.
+    assert find(None, None).root == str(tmp_path / "b")
+    again = json.loads((tmp_path / f"jpserver-{server.port}.json").read_text())
+    (tmp_path / "jpserver-3.json").write_text(json.dumps(again))
+    with pytest.raises(Refused, match="Several servers"):
+        find(None, None)
 
 
 def test_a_watched_run_survives_connections_that_break(
