@@ -1,0 +1,200 @@
+"""Commands whose kernels are a gateway's: the server's own gateway, and that of a label."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+
+from tests.conftest import Write
+from tests.handlers.command_client import CommandClient
+from tests.servers import TOKEN, ServerProcess
+
+GATEWAY_TOKEN = "the-gateways-token"
+KERNEL = {"name": "python3", "display_name": "Python 3"}
+PID = "import os; print('pid', os.getpid(), flush=True)"
+WAIT = "import time; time.sleep(600)"
+WIDGET = "import ipywidgets; ipywidgets.Image(value=bytes(range(256)))"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A kernel gateway that wants a token."""
+    command = [
+        "kernel_gateway",
+        "--KernelGatewayApp.port={port}",
+        "--KernelGatewayApp.port_retries=0",
+        "--KernelGatewayApp.ip=127.0.0.1",
+        f"--KernelGatewayApp.auth_token={GATEWAY_TOKEN}",
+        "--JupyterWebsocketPersonality.list_kernels=True",
+    ]
+    with ServerProcess(command, tmp_path_factory.mktemp("gateway")) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of the server that has the gateway."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="module")
+def server(
+    gateway: ServerProcess, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """A server whose kernels are the gateway's."""
+    command = [
+        "jupyter_server",
+        "--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={folder}",
+        "--ServerApp.jpserver_extensions={'jupyter_dashboards_api': True}",
+        "--ServerApp.reraise_server_extension_failures=True",
+        f"--IdentityProvider.token={TOKEN}",
+        "--no-browser",
+        "--allow-root",
+        f"--gateway-url={gateway.url}",
+        f"--GatewayClient.auth_token={GATEWAY_TOKEN}",
+    ]
+    environment = {"PGHOST": "secret-of-the-server"}
+    with ServerProcess(
+        command, tmp_path_factory.mktemp("server"), environment=environment
+    ) as process:
+        yield process
+
+
+@pytest.fixture(params=["server", "label"])
+def run(request: pytest.FixtureRequest, jp_asyncio_loop: Any) -> Callable[..., Any]:
+    """Submits cells to a server whose own gateway it is, or with the label that names it; answers client and command."""
+    if request.param == "label":
+        client: CommandClient = request.getfixturevalue("client")
+        write: Write = request.getfixturevalue("write_notebook")
+
+        async def submit(*sources: str, **fields: Any) -> Any:
+            write("a.ipynb", *map(new_code_cell, sources))
+            note = await client.note_id("a.ipynb")
+            return client, await client.submit(note_id=note, label="gateway", **fields)
+
+        return submit
+    server: ServerProcess = request.getfixturevalue("server")
+    root: Path = request.getfixturevalue("folder")
+
+    async def fetch(path: str, *, token: Any, headers: Any, **options: Any) -> HTTPResponse:
+        return await AsyncHTTPClient().fetch(
+            server.url + path, headers=headers, raise_error=False, **options
+        )
+
+    own = CommandClient(fetch, TOKEN)
+
+    async def submit_there(*sources: str, **fields: Any) -> Any:
+        notebook = new_notebook(
+            cells=[*map(new_code_cell, sources)], metadata={"kernelspec": KERNEL}
+        )
+        nbformat.write(notebook, root / "a.ipynb")
+        return own, await own.submit(note_id=await own.note_id("a.ipynb"), **fields)
+
+    return submit_there
+
+
+@pytest.fixture
+def extension_config(gateway: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("TOKEN_OF_THE_GATEWAY", GATEWAY_TOKEN)
+    cluster = {
+        "kernelspec": "python3",
+        "environment": {"KERNEL_PLACE": "far"},
+        "gateway": {"url": gateway.url, "token_variable": "TOKEN_OF_THE_GATEWAY"},
+    }
+    return {"CommandsManager": {"clusters": {"gateway": cluster}}}
+
+
+async def kernels(gateway: ServerProcess) -> list[Any]:
+    headers = {"Authorization": f"token {GATEWAY_TOKEN}"}
+    response = await AsyncHTTPClient().fetch(f"{gateway.url}/api/kernels", headers=headers)
+    return list(json.loads(response.body))
+
+
+async def pid_of(client: CommandClient, command: Any) -> int:
+    while "pid " not in (log := await log_of(client, command)):
+        await asyncio.sleep(0.05)
+    return int(log.partition("pid ")[2].split()[0])
+
+
+async def log_of(client: CommandClient, command: Any) -> str:
+    return (await client.ask("GET", f"/commands/{command['id']}/logs")).body.decode()
+
+
+async def test_a_notebook_runs_at_the_gateway_and_its_kernel_ends(
+    run: Any, gateway: ServerProcess
+) -> None:
+    client, command = await run(
+        "import os",
+        "print(x, os.environ['KERNEL_DASHBOARD_PATH'], 'PGHOST' in os.environ)",
+        WIDGET,
+        arguments={"x": ["é", 1.0, None]},
+    )
+    ended = await client.ended(command["id"])
+    assert ended["status"] == "done", await log_of(client, command)
+    results = (await client.get(f"/commands/{command['id']}/results"))["results"]
+    assert results.startswith("['é', 1.0, None] a.ipynb False")
+    response = await client.ask("GET", f"/commands/{command['id']}/notebook")
+    notebook = nbformat.reads(response.body.decode(), as_version=4)
+    states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    assert any(state.get("buffers") for state in states.values())
+    assert await kernels(gateway) == []
+
+
+async def test_errors_and_cancelling_are_as_with_the_servers_own_kernels(
+    run: Any, gateway: ServerProcess
+) -> None:
+    client, command = await run("1/0")
+    assert (await client.ended(command["id"]))["error"]["ename"] == "ZeroDivisionError"
+    client, command = await run(PID, WAIT)
+    await pid_of(client, command)
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    assert await kernels(gateway) == []
+
+
+async def test_a_kernel_that_dies_at_the_gateway_is_seen(run: Any, gateway: ServerProcess) -> None:
+    client, command = await run(PID, WAIT)
+    os.kill(await pid_of(client, command), signal.SIGKILL)
+    ended = await asyncio.wait_for(client.ended(command["id"]), 10)
+    assert ended["error"]["message"] == "The kernel died."
+    assert await kernels(gateway) == []
+
+
+async def test_waiting_for_a_cell_at_the_gateway_costs_no_processor_time(
+    run: Any, request: pytest.FixtureRequest
+) -> None:
+    client, command = await run(PID, "import time; time.sleep(2.5)")
+    await pid_of(client, command)
+    is_server = "server" in request.node.callspec.params.values()
+    process = psutil.Process(
+        request.getfixturevalue("server").process.pid if is_server else os.getpid()
+    )
+    before = sum(process.cpu_times()[:2])
+    await asyncio.sleep(1.5)
+    assert sum(process.cpu_times()[:2]) - before < 0.75
+    assert (await client.ended(command["id"]))["status"] == "done"
+
+
+async def test_a_gateway_that_refuses_is_an_error_that_a_retry_may_mend(
+    client: CommandClient, write_notebook: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_THE_GATEWAY", "another token")
+    write_notebook("a.ipynb", new_code_cell("1"))
+    note = await client.note_id("a.ipynb")
+    command = await client.submit(note_id=note, label="gateway", retry=1)
+    ended = await client.ended(command["id"])
+    assert ended["error"]["message"] == "The gateway of the kernels does not answer."
+    assert len(ended["attempts"]) == 2
