@@ -29,10 +29,14 @@ def text_of(notebook: NotebookNode) -> str:
         for part in map(_text_of_output, _joined(cell.get("outputs", [])))
         if part
     ]
-    text = "\n".join(part.rstrip("\n") for part in parts)
-    if len(text.encode(errors="replace")) > MAX_TEXT_BYTES:
-        text = text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore")
-    return re.sub(r"\r?\n", "\r\n", text)
+    text = "\n".join(part.rstrip("\r\n") for part in parts)
+    return storable(re.sub(r"\r?\n", "\r\n", text), MAX_TEXT_BYTES)
+
+
+def storable(text: str, most: int) -> str:
+    """A text that kernels have written as both databases can hold it: no NUL, no half of a character, at most so many bytes."""
+    data = text.replace("\0", "\ufffd").encode(errors="replace")
+    return data[:most].decode(errors="ignore")
 
 
 def _joined(outputs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

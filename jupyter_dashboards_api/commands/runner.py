@@ -24,11 +24,12 @@ from .gateway_kernels import GatewayKernels
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
 from .parameters import declared, unknown_names, with_arguments
-from .results import packed, text_of
+from .results import packed, storable, text_of
 from .store import CommandStore
 
 _PROGRESS_EVERY = 0.3
 _LATE_START_SECONDS = 5.0
+_MAX_ERROR_BYTES = 16 * 1024
 
 
 class NotebookRunner:
@@ -90,10 +91,12 @@ class NotebookRunner:
             progress.done()
         except CellFailed as failed:
             where = f"Cell {failed.index}" if failed.index >= 0 else "The Spark session"
-            error = {"message": f"{where} failed: {failed.ename}: {failed.evalue}"}
+            ename = storable(failed.ename, _MAX_ERROR_BYTES)
+            evalue = storable(failed.evalue, _MAX_ERROR_BYTES)
+            error = {"message": f"{where} failed: {ename}: {evalue}"}
             if failed.index >= 0:
                 error["cell_index"] = failed.index
-            error |= {"ename": failed.ename, "evalue": failed.evalue}
+            error |= {"ename": ename, "evalue": evalue}
         except (KernelDied, TimedOut) as failed:
             error = {"message": str(failed), "cell_index": progress.index}
         except Exception as failed:
