@@ -10,6 +10,7 @@ from typing import Any
 
 from tornado.web import authenticated
 
+from ..commands.copy_page import copy_page
 from ..commands.history import history_query
 from ..commands.models import CommandInfo, Submission
 from ..commands.results import unpacked
@@ -218,19 +219,32 @@ class CommandJobsHandler(_CommandHandler):
 
 
 class CommandNotebookHandler(_CommandHandler):
-    """`/api/v1.2/commands/ID/notebook`: the executed copy of the notebook, with its outputs, as a file."""
+    """`/api/v1.2/commands/ID/notebook`: the executed copy of the notebook, with its outputs, as a file.
+
+    With `?format=html` as a page that needs no server.
+    """
 
     @authenticated
     async def get(self, command_id: str) -> None:
+        wanted = self.get_query_argument("format", "ipynb")
+        if wanted not in ("ipynb", "html"):
+            raise InvalidRequest("format must be ipynb or html.")
         command = await self.command(command_id)
         found = await self.commands.store.result_of(command.id)
         if found is None:
             raise Unreadable(NOT_DONE)
         data = await asyncio.to_thread(unpacked, found[1])
-        self.set_header("Content-Disposition", f'attachment; filename="command-{command.id}.ipynb"')
+        kind, media_type = "ipynb", "application/x-ipynb+json"
+        if wanted == "html":
+            data = await asyncio.to_thread(copy_page, data, command.path)
+            kind, media_type = "html", "text/html; charset=UTF-8"
+            # It is a user's content on this server's origin.
+            self.set_header("Content-Security-Policy", "sandbox")
+        name = f"command-{command.id}.{kind}"
+        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
-        self.finish(data, set_content_type="application/x-ipynb+json")
+        self.finish(data, set_content_type=media_type)
 
 
 def _submission(request: RunRequest, notebook: NotebookId, owner: str) -> Submission:

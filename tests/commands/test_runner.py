@@ -112,6 +112,30 @@ async def test_arguments_run_in_a_copy_and_the_source_stays_as_it_was(
     assert "declares no parameter yaer" in await log_of(client, command)
 
 
+async def test_the_copy_is_a_page_too_that_asks_no_other_host(
+    client: CommandClient, start: Any
+) -> None:
+    html = "from IPython.display import HTML; HTML('<script src=https://a.example/x.js></script><b>bold</b>')"
+    widget = "import ipywidgets; ipywidgets.IntSlider(3)"
+    picture = "import matplotlib.pyplot as p; p.plot([1, 2]); p.show()"
+    command = await start("print('<zürich>')", html, widget, "%matplotlib inline\n" + picture)
+    assert (await client.ended(command["id"]))["status"] == "done"
+    page = await client.ask("GET", f"/commands/{command['id']}/notebook?format=html")
+    text = page.body.decode()
+    assert page.headers["Content-Type"] == "text/html; charset=UTF-8"
+    assert page.headers["Content-Security-Policy"] == "sandbox"
+    assert page.headers["Content-Disposition"].startswith("attachment")
+    assert "&lt;zürich&gt;" in text
+    assert "<b>bold</b>" in text
+    assert "data:image/png;base64," in text
+    assert "default-src 'none'" in text
+    assert "cdnjs." not in text
+    assert "//cdn" not in text
+    assert "unpkg" not in text
+    other = await client.ask("GET", f"/commands/{command['id']}/notebook?format=pdf")
+    assert other.code == 400
+
+
 async def test_a_failed_cell_is_named_and_what_ran_before_it_is_kept(
     client: CommandClient, start: Any
 ) -> None:
