@@ -171,10 +171,9 @@ class CommandsManager(LoggingConfigurable):
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
         """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""
-        before = await self.store.get(command_id)
-        command = await self.store.cancel(command_id)
+        cancelled, command = await self.store.cancel(command_id)
         self._queue.cancel(command_id)
-        return not before.is_final and before.status != "cancelling", command
+        return cancelled, command
 
     def _take_lock(self) -> bool:
         if self._lock_path is None:

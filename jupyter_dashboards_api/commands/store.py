@@ -275,19 +275,23 @@ class CommandStore:
         self._changed(command.id)
         return finished
 
-    async def cancel(self, command_id: int) -> CommandInfo:
-        """Cancels a command that waits at once, and asks for it where it runs. Raises `NotFound`."""
+    async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
+        """Cancels a command that waits at once, and asks for it where it runs. Raises `NotFound`.
 
-        def work(session: Session) -> CommandInfo:
+        False when it has ended, or somebody has asked before.
+        """
+
+        def work(session: Session) -> tuple[bool, CommandInfo]:
             row = session.get(Command, command_id, with_for_update=True)
             if row is None:
                 raise NotFound("There is no such command.")
-            if row.status == "waiting":
+            before = row.status
+            if before == "waiting":
                 _settle(row, "cancelled", retryable=False)
-            elif row.status == "running":
+            elif before == "running":
                 row.status, row.updated_at = "cancelling", now()
             session.flush()
-            return _info(row)
+            return row.status != before, _info(row)
 
         cancelled = await self._database.write(work)
         self._changed(command_id)

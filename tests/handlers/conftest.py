@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,18 +32,17 @@ def callers(fetch: Fetch, dashboards: Any) -> Callers:
 
 
 @pytest.fixture
-def no_runs(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """Configuration of a server that runs no commands, since another one seems to run those of its database: all wait."""
-    database = tmp_path / "commands.sqlite"
-    with (tmp_path / "commands.sqlite.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield {"Database": {"url": f"sqlite:///{database}"}}
+def commands(fetch: Fetch, jp_serverapp: Any) -> CommandClient:
+    """A client of the commands API with the owner's token. Commands wait: pytest-jupyter starts no extension."""
+    return CommandClient(fetch, jp_serverapp.identity_provider.token)
 
 
 @pytest.fixture
-def commands(fetch: Fetch, jp_serverapp: Any) -> CommandClient:
-    """A client of the commands API with the owner's token."""
-    return CommandClient(fetch, jp_serverapp.identity_provider.token)
+def runs(dashboards: Any, jp_asyncio_loop: Any) -> Iterator[None]:
+    """The server runs commands."""
+    jp_asyncio_loop.run_until_complete(dashboards.commands.start())
+    yield
+    jp_asyncio_loop.run_until_complete(dashboards.commands.stop())
 
 
 @pytest.fixture

@@ -20,11 +20,6 @@ Add = Callable[..., Awaitable[int]]
 
 
 @pytest.fixture
-def extension_config(no_runs: dict[str, Any]) -> dict[str, Any]:
-    return no_runs
-
-
-@pytest.fixture
 def add(dashboards: Any) -> Add:
     """Stores a command that waits, and gives its id."""
 

@@ -20,11 +20,6 @@ START = "Command type could not be created. Errors: "
 
 
 @pytest.fixture
-def extension_config(no_runs: dict[str, Any]) -> dict[str, Any]:
-    return no_runs
-
-
-@pytest.fixture
 def note(write_notebook: Write) -> str:
     """The contents path of a notebook that can run."""
     write_notebook("folder/a note.ipynb", new_code_cell("1 + 1"), **PYTHON)
