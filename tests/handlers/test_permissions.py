@@ -49,6 +49,39 @@ def link(kind: str, token: str) -> dict[str, Asked]:
     }
 
 
+def commands() -> dict[str, Asked]:
+    api = "/api/v1.2"
+    parts = (
+        "results",
+        "status_with_results",
+        "logs",
+        "stream",
+        "error_logs",
+        "jobs",
+        "notebook",
+    )
+    return {
+        f"GET {api}/commands": Asked(f"{api}/commands/", 200),
+        # Far from a run, but past the permission.
+        f"POST {api}/commands": Asked(f"{api}/commands", 422, {"command_type": "SparkCommand"}),
+        f"GET {api}/commands/{{command_id}}": Asked("/api/latest/commands/999/", 404),
+        f"PUT {api}/commands/{{command_id}}": Asked(f"{api}/commands/999", 404, {}),
+        **{
+            f"GET {api}/commands/{{command_id}}/{part}": Asked(f"{api}/commands/999/{part}", 404)
+            for part in parts
+        },
+        f"GET {api}/notebooks": Asked(f"{api}/notebooks{QUERY}", 200),
+        f"GET {api}/notebook_dashboard": Asked(f"{api}/notebook_dashboard{QUERY}", 200),
+        f"GET {api}/notebooks/{{notebook_id}}/parameters": Asked(
+            f"{api}/notebooks/999/parameters", 404
+        ),
+        **{
+            f"{method} {api}/PATH": Asked(f"{api}/nothing/", 404)
+            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        },
+    }
+
+
 def requests(token: str) -> dict[str, Asked]:
     """What is asked of each route. 404 where what is named is not there, which only the permitted are told."""
     static = Asked("/static/dashboards/nothing.js", 404)
@@ -91,7 +124,7 @@ def requests(token: str) -> dict[str, Asked]:
         "GET /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none", 404),
         "PATCH /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none", 404, {}),
         "DELETE /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none/", 404),
-        "GET /api/v1.2/commands/{command_id}/stream": Asked("/api/v1.2/commands/999/stream", 404),
+        **commands(),
         "GET /_api/openapi.json": Asked("/_api/openapi.json", 200),
         "GET /_api/labextensions": Asked("/_api/labextensions", 200),
         "GET /static/dashboards/labextensions/PATH": extension,
