@@ -21,6 +21,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from .gateway_client import server_gateway_client
+from .gateway_kernels import GatewayKernels
 
 _POLL = 0.4
 """Seconds between two looks whether the kernel is alive: a death is seen within two of them."""
@@ -124,8 +125,7 @@ class Execution:
     async def _channels(self, kernel: Any) -> Any:
         if isinstance(self._manager, GatewayMappingKernelManager):
             return await server_gateway_client(kernel, self._died.set)
-        if hasattr(kernel, "connect"):
-            # One of ours, at the gateway of a cluster.
+        if isinstance(self._manager, GatewayKernels):
             return await kernel.connect(self._died.set)
         channels = kernel.client()
         channels.start_channels()
@@ -169,8 +169,8 @@ class Execution:
 
     async def _watch(self, end: float | None, allowed: float | None) -> KernelDied | TimedOut:
         """Why the run must end. Kernels are asked and clocks looked at until there is a reason."""
-        is_local = not isinstance(self._manager, GatewayMappingKernelManager)
-        poll = _POLL if is_local else _GATEWAY_POLL
+        is_far = isinstance(self._manager, (GatewayMappingKernelManager, GatewayKernels))
+        poll = _GATEWAY_POLL if is_far else _POLL
         loop = asyncio.get_running_loop()
         look = loop.time()
         while not self._died.is_set():

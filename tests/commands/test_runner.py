@@ -32,6 +32,7 @@ def extension_config() -> dict[str, Any]:
 CLUSTERS = {
     "bounded": {"limits": {"memory_mb": 2048, "cpu_seconds": 77}, "environment": {"PLACE": "é b"}},
     "elsewhere": {"kernelspec": "python3"},
+    "far": {"gateway": {"url": "http://127.0.0.1:9", "token_variable": "Token_Of_The_Gateway"}},
     "nowhere": {"kernelspec": "no-such-kernel"},
 }
 
@@ -292,6 +293,7 @@ async def test_the_kernel_has_the_servers_environment_without_its_credentials(
         "JUPYTERHUB_API_TOKEN",
         "JUPYTER_DASHBOARDS_SMTP_PASSWORD",
         "KG_AUTH_TOKEN",
+        "Token_Of_The_Gateway",
     )
     for name in secrets:
         monkeypatch.setenv(name, "a-secret-of-the-server")

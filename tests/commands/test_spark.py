@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,9 +69,34 @@ async def test_a_notebook_aggregates_a_million_rows_on_the_cluster_of_its_label(
     page = await AsyncHTTPClient().fetch(spark.web)
     assert job["job_id"] in page.body.decode()
     assert "million" in page.body.decode()
-    drivers = [p for p in psutil.process_iter(["cmdline"]) if is_driver(p.info["cmdline"], spark)]
-    psutil.wait_procs(drivers, timeout=10)
-    assert not [p for p in drivers if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    await no_driver_is_left(spark)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_cancelled_command_leaves_no_driver(
+    client: CommandClient, write_notebook: Write, spark: SparkCluster
+) -> None:
+    code = "spark.range(10**13).selectExpr('sum(id * id % 7)').first()"
+    write_notebook("long.ipynb", new_code_cell("print('ready', flush=True)"), new_code_cell(code))
+    note = await client.note_id("long.ipynb")
+    command = await client.submit(note_id=note, label="spark")
+    log = ""
+    while "ready" not in log.splitlines():
+        await asyncio.sleep(0.1)
+        log = (await client.ask("GET", f"/commands/{command['id']}/logs")).body.decode()
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    (job,) = await client.get(f"/commands/{command['id']}/jobs")
+    assert job["job_id"] in log
+    await no_driver_is_left(spark)
+
+
+async def no_driver_is_left(spark: SparkCluster) -> None:
+    """A driver ends when its kernel has; it is a process of its own."""
+    found = [p for p in psutil.process_iter(["cmdline"]) if is_driver(p.info["cmdline"], spark)]
+    _, left = await asyncio.to_thread(psutil.wait_procs, found, timeout=10)
+    assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
 
 
 def is_driver(command: list[str] | None, spark: SparkCluster) -> bool:
