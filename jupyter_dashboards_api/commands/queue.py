@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from ..errors import DashboardsError
 from .logs import CommandLogger
@@ -117,6 +118,9 @@ class LocalQueue:
                 raise
             log.say("Cancelled.")
             outcome = Outcome("cancelled", retryable=False)
+            if not running.cancelled() and running.exception() is None:
+                # What has run is kept.
+                outcome = replace(running.result(), status="cancelled", error=None, retryable=False)
         except Exception:
             self._log.exception("Command %d", command.id)
             outcome = Outcome("error", {"message": "The server could not run this command."})

@@ -66,7 +66,7 @@ class NotebookRunner:
         self._late: set[asyncio.Task[None]] = set()
 
     async def run(self, command: CommandInfo, log: CommandLogger) -> Outcome:
-        """How the attempt ended. Cancelling the task cancels the attempt; the kernel is ended in any case."""
+        """How the attempt ended. Cancelling the task cancels the attempt, which keeps what has run; the kernel is ended in any case."""
         arguments: Mapping[str, Any] = command.payload.get("argument_values", {})
         try:
             cluster = cluster_of(command.label, self._clusters)
@@ -86,9 +86,12 @@ class NotebookRunner:
         cells = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
         progress = _Progress(self._commands, command, cells, log)
         error: dict[str, Any] | None = None
+        is_cancelled = False
         try:
             await self._run(command, cluster, kernel_name, notebook, progress, log)
             progress.done()
+        except asyncio.CancelledError:
+            is_cancelled = True
         except CellFailed as failed:
             where = f"Cell {failed.index}" if failed.index >= 0 else "The Spark session"
             ename = storable(failed.ename, _MAX_ERROR_BYTES)
@@ -104,11 +107,15 @@ class NotebookRunner:
             error = {"message": f"The kernel could not be used ({type(failed).__name__})."}
         finally:
             await progress.close()
-        if error is None and command.payload.get("upload_to_source"):
-            await self._replace(command.path, original, notebook, log)
-        log.say(error["message"] if error else "Done.")
+        if error is None and not is_cancelled:
+            if command.payload.get("upload_to_source"):
+                await self._replace(command.path, original, notebook, log)
+            log.say("Done.")
+        elif error is not None:
+            log.say(error["message"])
         text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
-        return Outcome("error" if error else "done", error, text=text, notebook=data)
+        status = "cancelled" if is_cancelled else "error" if error else "done"
+        return Outcome(status, error, retryable=not is_cancelled, text=text, notebook=data)
 
     async def _run(
         self,

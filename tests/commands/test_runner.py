@@ -183,8 +183,13 @@ async def test_cancelling_a_cell_that_runs_ends_its_kernel(
     pid = await pid_of(client, command)
     response = await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
     assert json.loads(response.body)["kill_succeeded"] is True
-    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    ended = await client.ended(command["id"])
+    assert ended["status"] == "cancelled"
+    assert ended["error"] is None
     assert is_gone(pid)
+    copy = await notebook_of(client, command)
+    assert copy.cells[0].outputs[0].text == f"pid {pid}\n"
+    assert copy.cells[1].outputs[0].ename == "KeyboardInterrupt"
 
 
 async def test_cancelling_ends_also_a_kernel_that_ignores_it_and_its_children(
