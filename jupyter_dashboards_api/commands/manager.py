@@ -19,6 +19,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
+from ..database.tables import now
 from ..notebooks.registry import NotebookRegistry
 from .clusters import BadCluster, check_cluster, cluster_of, configured
 from .feed import CommandFeed
@@ -27,6 +28,7 @@ from .models import CommandInfo, Submission
 from .queue import LocalQueue
 from .runner import NotebookRunner
 from .store import CommandStore
+from .throttle import Throttle
 
 _LOST = "The server that ran this command was stopped."
 
@@ -168,6 +170,15 @@ class CommandsManager(LoggingConfigurable):
         if not cluster.label:
             notebook, _ = await self.contents.notebook(path)
             check_cluster(cluster, notebook.metadata, notebook_id)
+
+    async def throttled(self, commands: Iterable[CommandInfo]) -> frozenset[int]:
+        """The ids of those commands that a limit holds back now."""
+        waiting = [command for command in commands if command.status == "waiting"]
+        if not waiting:
+            return frozenset()
+        running = await self.store.running()
+        throttle = Throttle(running, self.max_running_commands, self.max_running_per_label)
+        return frozenset(each.id for each in waiting if throttle.holds(each, now()))
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
         """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""

@@ -148,6 +148,15 @@ class CommandStore:
             self._changed(command.id)
         return taken
 
+    async def running(self) -> dict[str, int]:
+        """How many commands run now, by label; those without one under the empty text."""
+        counts = (
+            select(func.coalesce(Command.label, ""), func.count())
+            .where(Command.status.in_(_ACTIVE))
+            .group_by(Command.label)
+        )
+        return await self._database.read(lambda session: dict(session.execute(counts).all()))
+
     async def next_due(self) -> float | None:
         """Seconds until the next command that waits for its time is due; None when none does."""
         earliest = await self._database.read(

@@ -40,7 +40,8 @@ class CommandsHandler(CommandsAPIHandler):
                 command = await self.commands.submit(_submission(request, notebook, owner))
         except Conflict as error:
             raise Refused(error.message) from error
-        self.send(command_model(command))
+        throttled = await self.commands.throttled([command])
+        self.send(command_model(command, throttled=command.id in throttled))
 
     async def _notebook(self, request: RunRequest) -> NotebookId:
         """The notebook that is to be run, as it is now. Raises `Refused`."""
@@ -80,10 +81,17 @@ class CommandsHandler(CommandsAPIHandler):
         more = False
         if not is_empty:
             found, more = await self.commands.store.history(wanted, query.per_page, query.offset)
-        properties = query.with_properties
+        throttled = await self.commands.throttled(found)
         self.send(
             {
-                "commands": [command_model(each, with_properties=properties) for each in found],
+                "commands": [
+                    command_model(
+                        each,
+                        with_properties=query.with_properties,
+                        throttled=each.id in throttled,
+                    )
+                    for each in found
+                ],
                 "paging_info": query.paging_info(more),
             }
         )
@@ -107,7 +115,11 @@ class CommandHandler(_CommandHandler):
     async def get(self, command_id: str) -> None:
         """The command object."""
         command = await self.command(command_id)
-        model = command_model(command, with_properties=self.flag("include_query_properties"))
+        model = command_model(
+            command,
+            with_properties=self.flag("include_query_properties"),
+            throttled=command.id in await self.commands.throttled([command]),
+        )
         model["attempts"] = [
             {
                 "number": each.number,

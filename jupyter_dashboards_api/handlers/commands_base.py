@@ -40,7 +40,9 @@ class CommandsAPIHandler(DashboardsAPIHandler):
         return read_flag(self.get_query_argument(name, ""))
 
 
-def command_model(command: CommandInfo, *, with_properties: bool = False) -> dict[str, Any]:
+def command_model(
+    command: CommandInfo, *, with_properties: bool = False, throttled: bool = False
+) -> dict[str, Any]:
     """The command object, field by field as the API documents it, and what is ours after `error`."""
     waiting_for_retry = command.status == "waiting" and command.attempt > 0
     model: dict[str, Any] = {
@@ -77,6 +79,7 @@ def command_model(command: CommandInfo, *, with_properties: bool = False) -> dic
         "perms": None,
         "command": command.payload.get("command", {}),
         "instance": None,
+        "throttled": throttled,
         "error": command.error,
         "user": command.owner,
         "attempt": command.attempt,

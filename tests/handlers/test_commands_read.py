@@ -138,6 +138,34 @@ async def test_a_command_that_is_cancelled(commands: CommandClient, write_notebo
     assert (await commands.get(f"/commands/{number}/error_logs")) == {"error_log": ""}
 
 
+class TestHeldBack:
+    @pytest.fixture
+    def extension_config(self) -> dict[str, Any]:
+        return {"CommandsManager": {"max_running_commands": 1}}
+
+    @pytest.mark.usefixtures("runs")
+    async def test_a_command_that_a_limit_holds_back_is_waiting_and_throttled(
+        self, commands: CommandClient, write_notebook: Write
+    ) -> None:
+        write_notebook("a.ipynb", new_code_cell("import time\ntime.sleep(600)"), **PYTHON)
+        note = await commands.note_id("a.ipynb")
+        first = await commands.submit(note_id=note)
+        async for command in commands.polls(first["id"]):
+            if command["status"] == "running":
+                break
+        assert (first["throttled"], command["throttled"]) == (False, False)
+        second = await commands.submit(note_id=note)
+        assert (second["status"], second["throttled"]) == ("waiting", True)
+        assert (await commands.get(f"/commands/{second['id']}"))["throttled"] is True
+        shown = (await commands.get("/commands"))["commands"]
+        assert [each["throttled"] for each in shown] == [True, False]
+        await ask_json(commands, "PUT", f"/commands/{first['id']}", {"status": "kill"})
+        async for command in commands.polls(second["id"]):
+            if command["status"] == "running":
+                break
+        assert command["throttled"] is False
+
+
 class TestWhileItWaits:
     @pytest.fixture
     def number(self, commands: CommandClient, write_notebook: Write, jp_asyncio_loop: Any) -> int:
