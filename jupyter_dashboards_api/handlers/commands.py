@@ -17,7 +17,7 @@ from ..commands.results import unpacked
 from ..commands.submission import Refused, RunRequest, run_request
 from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
 from ..dashboards.contents import clean_path
-from ..errors import Conflict, InvalidRequest, NotFound, Unreadable
+from ..errors import Conflict, Forbidden, InvalidRequest, NotFound, Unreadable
 from ..notebooks.registry import NotebookId
 from .commands_base import CommandsAPIHandler, command_model
 
@@ -63,7 +63,8 @@ class CommandsHandler(CommandsAPIHandler):
             await self.commands.require_cluster(path, notebook.id, request.label)
         except Refused:
             raise
-        except (NotFound, Unreadable) as error:
+        except (Forbidden, NotFound, Unreadable) as error:
+            # The file itself is at fault, not what the caller may do.
             raise Refused(error.message) from error
         return notebook
 
