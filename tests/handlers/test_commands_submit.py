@@ -272,15 +272,20 @@ async def test_the_same_idempotency_key_and_body_is_the_same_command(
     assert (await commands.submit(note_id=note_id, name="n", key="k1"))["id"] == first["id"]
 
 
-async def test_one_key_sent_many_times_at_once_is_one_command(
-    commands: CommandClient, note: str
-) -> None:
-    note_id = await commands.note_id(note)
-    found = await asyncio.gather(*(commands.submit(note_id=note_id, key="k") for _ in range(8)))
-    assert len({command["id"] for command in found}) == 1
-
-
 async def test_a_key_that_is_too_long_is_422(commands: CommandClient, note: str) -> None:
     note_id = await commands.note_id(note)
     answer = await commands.submit(422, note_id=note_id, key="k" * 129)
     assert "idempotency_key" in answer["error"]["error_message"]
+
+
+class TestOnBothDatabases:
+    @pytest.fixture
+    def extension_config(self, database_url: str) -> dict[str, Any]:
+        return {"Database": {"url": database_url}}
+
+    async def test_one_key_sent_many_times_at_once_is_one_command(
+        self, commands: CommandClient, note: str
+    ) -> None:
+        note_id = await commands.note_id(note)
+        found = await asyncio.gather(*(commands.submit(note_id=note_id, key="k") for _ in range(8)))
+        assert len({command["id"] for command in found}) == 1
