@@ -22,6 +22,8 @@ from .cli.commands import CLIENT_COMMANDS
 from .cli.commands import run as run_client
 from .commands.mail import Mailer
 from .commands.manager import CommandsManager
+from .conversion.browser import PageBrowser
+from .conversion.converter import NotebookConverter
 from .dashboards.budget import ByteBudget
 from .dashboards.cache import DashboardCache
 from .dashboards.contents import ContentsStore
@@ -61,6 +63,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         RegistrySweeper,
         CommandsManager,
         Mailer,
+        PageBrowser,
         AccessManager,
         AccessRules,
         AccountAuthenticator,
@@ -225,6 +228,9 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             kernel_manager=server.kernel_manager,
             kernel_spec_manager=server.kernel_spec_manager,
             hidden_environment=self.kernels.hidden_environment,
+            converter=NotebookConverter(
+                self.renderer, PageBrowser(parent=self), self.store, self.trust
+            ),
         )
 
     def initialize_handlers(self) -> None:

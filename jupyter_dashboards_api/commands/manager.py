@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,18 @@ from sqlalchemy.engine import make_url
 from traitlets import Bunch, Dict, Float, Integer, TraitError, Unicode, validate
 from traitlets.config import LoggingConfigurable
 
+from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
 from ..notebooks.registry import NotebookRegistry
 from .clusters import BadCluster, check_cluster, cluster_of, configured
+from .convert_runner import ConvertRunner
+from .convert_submission import CONVERT
 from .feed import CommandFeed
+from .logs import CommandLogger
 from .mail import Mailer
-from .models import CommandInfo, Submission
+from .models import CommandInfo, Outcome, Submission
 from .queue import LocalQueue
 from .runner import NotebookRunner
 from .store import CommandStore
@@ -101,6 +105,7 @@ class CommandsManager(LoggingConfigurable):
         kernel_manager: Any,
         kernel_spec_manager: Any,
         hidden_environment: Iterable[str],
+        converter: NotebookConverter,
         **options: Any,
     ) -> None:
         """`contents` is the whole of the server's contents manager; the other options are traits."""
@@ -125,9 +130,22 @@ class CommandsManager(LoggingConfigurable):
             hidden_environment=hidden_environment,
             log=logger,
         )
+        self.converter = converter
+        converting = ConvertRunner(
+            run=runner.run,
+            contents=contents,
+            converter=converter,
+            mailer=self.mailer,
+            stages=self.store,
+        )
+
+        def run(command: CommandInfo, log: CommandLogger) -> Awaitable[Outcome]:
+            is_conversion = command.command_type == CONVERT
+            return converting.run(command, log) if is_conversion else runner.run(command, log)
+
         self._queue = LocalQueue(
             self.store,
-            runner.run,
+            run,
             worker=f"{socket.gethostname()[:40]}:{os.getpid()}",
             places=self.max_running_commands,
             most_of=self.max_running_per_label,
@@ -153,6 +171,7 @@ class CommandsManager(LoggingConfigurable):
         """Interrupts what runs."""
         self.feed.close()
         await self._queue.stop()
+        await self.converter.stop()
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -107,6 +107,15 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class ResultFile:
+    """A file that a command has made."""
+
+    name: str
+    mime: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How an attempt ended: `done`, `error` or `cancelled`, and why."""
 
@@ -115,3 +124,4 @@ class Outcome:
     retryable: bool = True
     text: str = ""
     notebook: bytes = field(default=b"", repr=False)
+    file: ResultFile | None = None

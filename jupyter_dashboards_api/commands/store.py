@@ -14,7 +14,7 @@ from ..database.command_tables import Command, CommandAttempt, CommandLog, Comma
 from ..database.engine import Database
 from ..database.tables import now
 from ..errors import Conflict, NotFound
-from .models import AttemptInfo, CommandInfo, Filter, Outcome, Submission
+from .models import AttemptInfo, CommandInfo, Filter, Outcome, ResultFile, Submission
 
 
 class CommandStore:
@@ -254,6 +254,17 @@ class CommandStore:
 
         return await self._database.read(look)
 
+    async def file_of(self, command_id: int) -> ResultFile | None:
+        """The file that a conversion has made; None when there is none."""
+
+        def look(session: Session) -> ResultFile | None:
+            row = session.get(CommandResult, command_id)
+            if row is None or row.file is None:
+                return None
+            return ResultFile(row.file_name, row.file_type, row.file)
+
+        return await self._database.read(look)
+
     async def finish(self, command: CommandInfo, outcome: Outcome) -> CommandInfo | None:
         """Notes how an attempt ended, with what it left; None when it is not the command's attempt any more.
 
@@ -264,13 +275,16 @@ class CommandStore:
             row = session.get(Command, command.id, with_for_update=True)
             if row is None or row.attempt != command.attempt or row.status not in _ACTIVE:
                 return None
-            if outcome.notebook:
+            if outcome.notebook or outcome.file is not None:
                 session.merge(
                     CommandResult(
                         command_id=row.id,
                         attempt=row.attempt,
                         text=outcome.text,
                         notebook=outcome.notebook,
+                        file_name=outcome.file.name if outcome.file else "",
+                        file_type=outcome.file.mime if outcome.file else "",
+                        file=outcome.file.data if outcome.file else None,
                     )
                 )
             status = "cancelled" if row.status == "cancelling" else outcome.status

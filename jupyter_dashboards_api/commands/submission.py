@@ -20,7 +20,7 @@ MAX_TAGS = 100
 MAX_KEY = 128
 MAX_PATH = 4096
 _FORBIDDEN_IN_NAMES = re.compile(r"[&<>\"'\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_KEY = "idempotency_key"
+KEY_FIELD = "idempotency_key"
 
 
 class Refused(Unreadable):
@@ -59,8 +59,8 @@ def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
     is_jupyter = command_type == "JupyterNotebookCommand"
     if command_type not in ("SparkCommand", "JupyterNotebookCommand"):
         raise Refused(f"command_type {_shown(command_type)} is not supported.")
-    note_id = None if is_jupyter else _number(body, "note_id", required=True)
-    path = _text(body, "path", MAX_PATH) if is_jupyter else None
+    note_id = None if is_jupyter else number(body, "note_id", required=True)
+    path = text(body, "path", MAX_PATH) if is_jupyter else None
     if is_jupyter and (path is None or not path.endswith(".ipynb")):
         raise Refused("path must name a notebook, with its extension .ipynb.")
     language = body.get("language")
@@ -70,25 +70,25 @@ def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
         arguments = parsed_arguments(body.get("arguments"))
     except Exception as error:
         raise Refused(str(error)) from error
-    idempotency_key = _text({_KEY: key or body.get(_KEY)}, _KEY, MAX_KEY)
+    idempotency_key = text({KEY_FIELD: key or body.get(KEY_FIELD)}, KEY_FIELD, MAX_KEY)
     return RunRequest(
         command_type=str(command_type),
         note_id=note_id,
         path=path,
-        label=_text(body, "label"),
-        name=_name(body),
-        tags=_tags(body),
+        label=text(body, "label"),
+        name=name_of(body),
+        tags=tags_of(body),
         arguments=arguments,
         arguments_text=body.get("arguments") or "",
-        timeout=_number(body, "timeout", least=1),
-        retry=_number(body, "retry", least=0, most=3) or 0,
-        retry_delay=_number(body, "retry_delay", least=0, most=60 * 24) or 0,
-        priority=_number(body, "priority", least=-100, most=100) or 0,
-        can_notify=_flag(body, "can_notify", default=False),
-        pool=_text(body, "pool"),
-        upload_to_source=is_jupyter and _flag(body, "upload_to_source", default=True),
+        timeout=number(body, "timeout", least=1),
+        retry=number(body, "retry", least=0, most=3) or 0,
+        retry_delay=number(body, "retry_delay", least=0, most=60 * 24) or 0,
+        priority=number(body, "priority", least=-100, most=100) or 0,
+        can_notify=flag(body, "can_notify", default=False),
+        pool=text(body, "pool"),
+        upload_to_source=is_jupyter and flag(body, "upload_to_source", default=True),
         idempotency_key=idempotency_key,
-        request_hash=_hash(body),
+        request_hash=request_hash(body),
     )
 
 
@@ -96,7 +96,8 @@ def _shown(value: Any) -> str:
     return json.dumps(value)[:100]
 
 
-def _text(body: Mapping[str, Any], field: str, longest: int = MAX_TEXT) -> str | None:
+def text(body: Mapping[str, Any], field: str, longest: int = MAX_TEXT) -> str | None:
+    """A field that is a text that can be stored. Raises `Refused`."""
     value = body.get(field)
     if value is None or value == "":
         return None
@@ -117,14 +118,15 @@ def _is_utf8(value: str) -> bool:
     return True
 
 
-def _name(body: Mapping[str, Any]) -> str | None:
-    name = _text(body, "name")
+def name_of(body: Mapping[str, Any]) -> str | None:
+    """The command's name. Raises `Refused`."""
+    name = text(body, "name")
     if name is not None and _FORBIDDEN_IN_NAMES.search(name):
         raise Refused("name must not hold any of & < > \" ' and no line ends.")
     return name
 
 
-def _tags(body: Mapping[str, Any]) -> tuple[str, ...]:
+def tags_of(body: Mapping[str, Any]) -> tuple[str, ...]:
     """The tags of `tags` and, as the samples of the API spell it, `tag`: a list, or a text with commas."""
     items: list[str] = []
     for field in ("tags", "tag"):
@@ -143,7 +145,7 @@ def _tags(body: Mapping[str, Any]) -> tuple[str, ...]:
     return tags
 
 
-def _number(
+def number(
     body: Mapping[str, Any],
     field: str,
     *,
@@ -164,7 +166,8 @@ def _number(
     return value
 
 
-def _flag(body: Mapping[str, Any], field: str, *, default: bool) -> bool:
+def flag(body: Mapping[str, Any], field: str, *, default: bool) -> bool:
+    """A field that says yes or no, also as a text. Raises `Refused`."""
     value = body.get(field)
     if value is None or value == "":
         return default
@@ -175,7 +178,7 @@ def _flag(body: Mapping[str, Any], field: str, *, default: bool) -> bool:
     raise Refused(f"{field} must be true or false.")
 
 
-def _hash(body: Mapping[str, Any]) -> str:
+def request_hash(body: Mapping[str, Any]) -> str:
     """Of what was asked for: the same key with another body is another command."""
-    same = {name: value for name, value in body.items() if name != _KEY}
+    same = {name: value for name, value in body.items() if name != KEY_FIELD}
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import nbformat
 from bs4 import BeautifulSoup
 from nbconvert.exporters.templateexporter import TemplateExporter
+from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets import Unicode
@@ -94,10 +95,14 @@ class DashboardRenderer(LoggingConfigurable):
         view: str | None = None,
         last_modified: datetime | None = None,
         trusted: bool = False,
+        *,
+        inline: bool = False,
+        show_code: bool = False,
     ) -> RenderedDashboard:
         """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images.
 
-        HTML of the author's is sanitised unless the notebook is `trusted`.
+        HTML of the author's is sanitised unless the notebook is `trusted`. With `inline` images are `data:` URIs, with
+        `show_code` the code of the cells is in the body: both for exports only.
         """
         layout = layout_of(
             notebook.metadata,
@@ -111,6 +116,8 @@ class DashboardRenderer(LoggingConfigurable):
             trusted=trusted,
             image_url=lambda name: f"{self._images_url}/{name}?path={quote(path, safe='')}",
         )
+        if inline:
+            reader.image_url = lambda name: reader.images[name].data_uri
         cells = [
             _view_of_cell(notebook.cells[placement.index], placement, reader)
             for placement in layout.cells
@@ -119,7 +126,12 @@ class DashboardRenderer(LoggingConfigurable):
             # The template gets no source of a code cell, so no template can write one.
             nbformat.v4.new_notebook(),
             resources={
-                "dashboard": {"layout": layout, "cells": cells, "image_url": reader.image_url}
+                "dashboard": {
+                    "layout": layout,
+                    "cells": cells,
+                    "image_url": reader.image_url,
+                    "code": _code(notebook) if show_code else {},
+                }
             },
         )
         body = html.encode(errors="replace")
@@ -207,6 +219,18 @@ def _view_of_cell(cell: NotebookNode, placement: Placement, reader: OutputReader
             for piece in reader.pieces(cell.get("outputs", ()), placement.index)
         ]
     return seen
+
+
+def _code(notebook: NotebookNode) -> dict[int, str]:
+    """The code of the cells as HTML with classes of Pygments, by the cells' positions."""
+    language = notebook.metadata.get("language_info", {})
+    lexer = language.get("pygments_lexer") or language.get("name") or "ipython3"
+    highlight = Highlight2HTML(pygments_lexer=str(lexer))
+    return {
+        index: str(highlight(_characters(cell.source)))
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code" and cell.source.strip()
+    }
 
 
 def _plain(piece: Piece) -> dict[str, Any]:

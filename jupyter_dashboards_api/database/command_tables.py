@@ -102,7 +102,7 @@ class CommandLog(Table):
 
 
 class CommandResult(Table):
-    """What the last attempt has left: the executed notebook (JSON, deflated), and its outputs as text."""
+    """What the last attempt has left: the executed notebook (JSON, deflated), its outputs as text, and a converted file."""
 
     __tablename__ = "command_results"
 
@@ -112,3 +112,7 @@ class CommandResult(Table):
     attempt: Mapped[int]
     text: Mapped[str] = mapped_column(Text)
     notebook: Mapped[bytes] = mapped_column(LargeBinary)
+    file_name: Mapped[str] = mapped_column(Text, default="")
+    file_type: Mapped[str] = mapped_column(String(64), default="")
+    # Large, and of no interest to who asks for the text.
+    file: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tornado.web import authenticated
 
+from ..commands.convert_submission import CONVERT, ConvertRequest, convert_request
 from ..commands.copy_page import copy_page
 from ..commands.history import history_query
 from ..commands.models import CommandInfo, Submission
@@ -19,7 +20,7 @@ from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
 from ..dashboards.contents import clean_path
 from ..errors import Conflict, Forbidden, InvalidRequest, NotFound, Unreadable
 from ..notebooks.registry import NotebookId
-from .commands_base import CommandsAPIHandler, command_model
+from .commands_base import CommandsAPIHandler, command_model, content_disposition
 
 NOT_DONE = "Command is not done. Results are unavailable."
 
@@ -30,18 +31,47 @@ class CommandsHandler(CommandsAPIHandler):
     @authenticated
     async def post(self) -> None:
         """Submits a command; it waits then."""
-        request = run_request(self.body(), self.request.headers.get("Idempotency-Key"))
+        body, header = self.body(), self.request.headers.get("Idempotency-Key")
+        request: RunRequest | ConvertRequest
+        if body.get("command_type") == CONVERT:
+            request = convert_request(body, header)
+        else:
+            request = run_request(body, header)
         owner, key = self.caller.name, request.idempotency_key
         try:
             # Before its notebook is looked for, which may be gone by now.
             command = await self.commands.store.known(owner, key, request.request_hash)
             if command is None:
-                notebook = await self._notebook(request)
-                command = await self.commands.submit(_submission(request, notebook, owner))
+                if isinstance(request, ConvertRequest):
+                    submission = request.submission(await self._to_convert(request), owner)
+                else:
+                    submission = _submission(request, await self._notebook(request), owner)
+                command = await self.commands.submit(submission)
         except Conflict as error:
             raise Refused(error.message) from error
         throttled = await self.commands.throttled([command])
         self.send(command_model(command, throttled=command.id in throttled))
+
+    async def _to_convert(self, request: ConvertRequest) -> str:
+        """Where the notebook lies that is to be converted. Raises `Refused`."""
+        known = await self.commands.notebooks.by_id(request.resource_id)
+        entry = await self.commands.contents.stat(known.path) if known is not None else None
+        if known is None or entry is None or entry.kind != "notebook":
+            kind = "notebook" if request.resource_type == "Note" else "notebook dashboard"
+            raise Refused(
+                f"There is no {kind} for account 1 with resourceId: {request.resource_id}"
+            )
+        if request.addresses and not self.commands.mailer.is_configured:
+            raise Refused("mailIds: This server sends no mail; Mailer.host is not set.")
+        try:
+            self.commands.converter.require(request.file_format)
+            if request.execute:
+                await self.commands.require_cluster(known.path, known.id, request.label)
+        except Refused:
+            raise
+        except (Forbidden, NotFound, Unreadable) as error:
+            raise Refused(error.message) from error
+        return known.path
 
     async def _notebook(self, request: RunRequest) -> NotebookId:
         """The notebook that is to be run, as it is now. Raises `Refused`."""
@@ -108,6 +138,21 @@ class _CommandHandler(CommandsAPIHandler):
             raise NotFound("There is no such command.")
         return await self.commands.store.get(number)
 
+    async def send_file(self, command: CommandInfo) -> None:
+        """Sends the file that a conversion has made. Raises `NotFound`."""
+        file = await self.commands.store.file_of(command.id)
+        if file is None:
+            raise NotFound("This command has made no file.")
+        is_html = file.mime == "text/html"
+        if is_html:
+            # It is a user's content on this server's origin: its scripts are of no origin.
+            self.set_header("Content-Security-Policy", "sandbox allow-scripts")
+        self.set_header("Content-Disposition", content_disposition(file.name))
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        kind = f"{file.mime}; charset=UTF-8" if is_html else file.mime
+        self.finish(file.data, set_content_type=kind)
+
 
 class CommandHandler(_CommandHandler):
     """`/api/v1.2/commands/ID`: the command, and its end."""
@@ -156,6 +201,12 @@ class CommandResultsHandler(_CommandHandler):
         command = await self.command(command_id)
         if command.status != "done":
             raise Unreadable(NOT_DONE)
+        if command.command_type == CONVERT:
+            if self.flag("raw"):
+                await self.send_file(command)
+            else:
+                self.send({"inline": False, "result_location": _locations(command)})
+            return
         found = await self.commands.store.result_of(command.id)
         text = found[0] if found else ""
         if self.flag("raw"):
@@ -164,6 +215,17 @@ class CommandResultsHandler(_CommandHandler):
             self.finish(text, set_content_type="text/plain; charset=UTF-8")
             return
         self.send({"inline": True, "results": text})
+
+
+class CommandFileHandler(_CommandHandler):
+    """`/api/v1.2/commands/ID/file`: what a conversion has made."""
+
+    @authenticated
+    async def get(self, command_id: str) -> None:
+        command = await self.command(command_id)
+        if command.status != "done":
+            raise Unreadable(NOT_DONE)
+        await self.send_file(command)
 
 
 class CommandStatusResultsHandler(_CommandHandler):
@@ -180,8 +242,7 @@ class CommandStatusResultsHandler(_CommandHandler):
                 "status": command.status,
                 "progress": command.progress,
                 "error": command.error,
-                "inline": True,
-                "results": found[0] if found and command.status == "done" else None,
+                **_results(command, found[0] if found else None),
                 "path": model["path"],
             }
         )
@@ -258,6 +319,16 @@ class CommandNotebookHandler(_CommandHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         self.finish(data, set_content_type=media_type)
+
+
+def _locations(command: CommandInfo) -> list[str]:
+    return [f"commands/{command.id}/results?raw=true"]
+
+
+def _results(command: CommandInfo, text: str | None) -> dict[str, Any]:
+    if command.command_type == CONVERT and command.status == "done":
+        return {"inline": False, "results": None, "result_location": _locations(command)}
+    return {"inline": True, "results": text if command.status == "done" else None}
 
 
 def _submission(request: RunRequest, notebook: NotebookId, owner: str) -> Submission:

@@ -6,7 +6,9 @@ API: `specs/commands.md` §1.0 and §1.4. The same routes are served below `/api
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+from urllib.parse import quote
 
 from ..commands.manager import CommandsManager
 from ..commands.models import CommandInfo
@@ -38,6 +40,12 @@ class CommandsAPIHandler(DashboardsAPIHandler):
     def flag(self, name: str) -> bool:
         """A query argument that says yes, in any client's spelling."""
         return read_flag(self.get_query_argument(name, ""))
+
+
+def content_disposition(name: str) -> str:
+    """The header that saves an answer as a file of this name, whatever is in it (RFC 6266)."""
+    plain = re.sub(r"[^A-Za-z0-9 ._()-]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def command_model(

@@ -15,6 +15,7 @@ from typing import Any
 from jupyter_server.utils import url_path_join
 
 from ..access.callers import Visit
+from ..dashboards.assets import frontend
 from ..dashboards.cache import CachedDashboard
 from ..dashboards.finder import Found
 from ..dashboards.pages import byte_range, gzip_around, gzip_whole
@@ -23,7 +24,7 @@ from ..errors import NotFound
 from ..kernels.gateway import subprotocols
 from .content_policy import file_type, is_active
 from .page import PageHandler
-from .static import accepted_encodings, frontend
+from .static import accepted_encodings
 
 # Stands in the template where the body goes.
 _BODY_MARK = "\x00body\x00"

@@ -12,10 +12,10 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import Finish, authenticated
 
+from ..dashboards.assets import frontend
 from .base import DashboardsHandlerMixin
 from .content_policy import file_policy, page_policy
 from .permissions import Permission
-from .static import frontend
 
 
 class PageHandler(DashboardsHandlerMixin, JupyterHandler):

@@ -8,13 +8,13 @@ from __future__ import annotations
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.web import authenticated
 
+from ..dashboards.assets import frontend
 from ..dashboards.contents import clean_path, parent_path
 from ..dashboards.finder import Found
 from ..dashboards.listing import list_folder
 from ..errors import InvalidRequest, NotFound
 from .base import DashboardsAPIHandler
 from .dashboard_page import DashboardPageHandler, Presentation
-from .static import frontend
 
 
 class DashboardHandler(DashboardPageHandler):

@@ -15,6 +15,7 @@ from .activity import ActivityHandler
 from .command_stream import CommandStreamHandler
 from .commands import (
     CommandErrorLogsHandler,
+    CommandFileHandler,
     CommandHandler,
     CommandJobsHandler,
     CommandLogsHandler,
@@ -259,6 +260,7 @@ ROUTES: tuple[Route, ...] = (
             ("error_logs", CommandErrorLogsHandler, "The log of a command that has failed."),
             ("jobs", CommandJobsHandler, "The jobs of a cluster that a command has run."),
             ("notebook", CommandNotebookHandler, "The notebook as a command has executed it."),
+            ("file", CommandFileHandler, "The file that a conversion has made."),
         )
     ),
     Route(

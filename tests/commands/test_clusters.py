@@ -81,6 +81,7 @@ def test_what_cannot_be_a_cluster_is_refused_when_the_server_starts(cluster: Any
             kernel_manager=None,
             kernel_spec_manager=None,
             hidden_environment=(),
+            converter=None,
         )
 
 

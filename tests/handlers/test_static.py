@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
+from jupyter_dashboards_api.dashboards import assets
 from jupyter_dashboards_api.handlers import static
 from tests.conftest import Fetch
 
@@ -37,7 +38,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frontend of our own instead of the built one, with a file beside its folder."""
     write(tmp_path / "built", BUILT)
     (tmp_path / "outside.js").write_text("s3cret")
-    monkeypatch.setattr(static, "frontend", static.Frontend(tmp_path / "built"))
+    monkeypatch.setattr(static, "frontend", assets.Frontend(tmp_path / "built"))
 
 
 @pytest.mark.parametrize(
@@ -160,9 +161,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (first / "secret.js").write_text("s3cret")
     (first / "plain" / "static" / "link.js").symlink_to(first / "secret.js")
     monkeypatch.setattr(
-        static, "jupyter_path", lambda *names: [str(first), str(second), str(tmp_path / "none")]
+        assets, "jupyter_path", lambda *names: [str(first), str(second), str(tmp_path / "none")]
     )
-    monkeypatch.setattr(static, "lab_extensions", static.LabExtensions())
+    monkeypatch.setattr(static, "lab_extensions", assets.LabExtensions())
     return first
 
 

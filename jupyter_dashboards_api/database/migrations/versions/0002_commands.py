@@ -109,6 +109,9 @@ def upgrade() -> None:
         _number("attempt"),
         _text("text"),
         sa.Column("notebook", sa.LargeBinary(), nullable=False),
+        _text("file_name"),
+        _text("file_type", 64),
+        sa.Column("file", sa.LargeBinary(), nullable=True),
     )
 
 

@@ -1,0 +1,376 @@
+"""The one browser that draws pages: started when first needed, kept, replaced when it dies. It reaches nothing.
+
+What it asks for is answered from memory or refused; what never asks (WebRTC, sockets) is taken from the page and has no
+way out besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from traitlets import Float, Integer, Unicode
+from traitlets.config import LoggingConfigurable
+
+from ..errors import Unreadable
+from .page import ORIGIN, MemoryPage
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route
+
+Format = Literal["pdf", "png"]
+
+_NAMES = (
+    *("chromium-headless-shell", "chromium", "chromium-browser"),
+    *("google-chrome", "google-chrome-stable", "microsoft-edge"),
+)
+_OWN = (
+    "chromium_headless_shell-*/*/headless_shell",
+    "chromium_headless_shell-*/*/chrome-headless-shell",
+    "chromium-*/*/chrome",
+)
+
+_FLAGS = (
+    # A proxy that nobody is at, for this machine's addresses too; no name resolves.
+    "--proxy-server=127.0.0.1:9",
+    "--proxy-bypass-list=<-loopback>",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-domain-reliability",
+    "--disable-extensions",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--dns-prefetch-disable",
+    "--no-first-run",
+    "--no-pings",
+)
+
+# Whatever talks past the interception. Before any script of the page, in its frames too.
+_TAKEN = """
+for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection", "RTCDataChannel", "WebTransport", "WebSocket",
+    "WebSocketStream", "EventSource", "Worker", "SharedWorker", "open"]) {
+  try { Object.defineProperty(globalThis, name, { value: undefined, writable: false, configurable: false }); } catch {}
+}
+try { Object.defineProperty(Navigator.prototype, "sendBeacon", { value: () => false }); } catch {}
+"""
+
+_READY = """() => document.body && "ready" in document.body.dataset
+  && !document.querySelector('[aria-busy="true"]') && document.fonts.status === "loaded" """
+
+_WIDTH = 1100
+_MARGIN = 0.45
+"""Inches."""
+_PAPER_WIDTH = {"A4": 8.27, "Letter": 8.5}
+_PIXELS_PER_INCH = 96
+_MAX_PAPER = 200 * _PIXELS_PER_INCH
+
+
+class NoBrowser(Unreadable):
+    """PDF and PNG can't be made on this machine as it is."""
+
+
+class ConversionFailed(Unreadable):
+    """The page could not be drawn."""
+
+
+class PageBrowser(LoggingConfigurable):
+    """Draws pages as PDF and PNG."""
+
+    executable = Unicode(
+        "",
+        help="""The browser that makes PDF and PNG. Empty: the first of Debian's `chromium-headless-shell` and `chromium`,
+        Chrome, Edge on the PATH, and Playwright's own.""",
+    ).tag(config=True)
+
+    timeout = Float(
+        60,
+        min=1,
+        help="""Seconds that the drawing of one page may take.""",
+    ).tag(config=True)
+
+    settle_timeout = Float(
+        15,
+        min=0.1,
+        help="""Seconds that a page's charts and formulas may take; then it is drawn as it is.""",
+    ).tag(config=True)
+
+    max_at_once = Integer(2, min=1, help="""Most pages that are drawn at once.""").tag(config=True)
+
+    max_conversions = Integer(
+        200, min=1, help="""Conversions after which the browser is replaced by a new one."""
+    ).tag(config=True)
+
+    idle_seconds = Float(
+        300, min=0, help="""Seconds after which a browser that has nothing to do is ended."""
+    ).tag(config=True)
+
+    max_height = Integer(
+        40_000, min=1000, help="""Most pixels of height of a PNG; what is below is cut off."""
+    ).tag(config=True)
+
+    paper = Unicode("A4", help="""The paper of reports: `A4` or `Letter`.""").tag(config=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._places = asyncio.Semaphore(self.max_at_once)
+        self._starting = asyncio.Lock()
+        self._playwright: Playwright | None = None
+        self._browser: Browser | None = None
+        self._used = 0
+        self._busy = 0
+        self._idle: asyncio.TimerHandle | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def require(self) -> str:
+        """The browser's executable. Raises `NoBrowser`, which says what to install."""
+        try:
+            import playwright  # noqa: F401
+        except ImportError as error:
+            raise NoBrowser(
+                "fileFormat pdf and png need a browser and Playwright: pip install 'jupyter_dashboards_api[convert]' on the"
+                " server; html needs neither."
+            ) from error
+        found = find_executable(self.executable)
+        if found is None:
+            raise NoBrowser(
+                "fileFormat pdf and png need a browser on the server: install chromium-headless-shell or chromium, or set"
+                " PageBrowser.executable; html needs none."
+            )
+        return found
+
+    async def draw(self, page: MemoryPage, kind: Format) -> bytes:
+        """The page as a file. Raises `NoBrowser` and `ConversionFailed`; the next page is drawn in any case."""
+        executable = self.require()
+        async with self._places:
+            self._busy += 1
+            if self._idle is not None:
+                self._idle.cancel()
+            try:
+                browser = await self._running(executable)
+                self._used += 1
+                return await self._in_time(browser, page, kind)
+            finally:
+                self._busy -= 1
+                if not self._busy:
+                    loop = asyncio.get_running_loop()
+                    self._idle = loop.call_later(self.idle_seconds, self._end_idle)
+
+    async def stop(self) -> None:
+        """Ends the browser."""
+        if self._idle is not None:
+            self._idle.cancel()
+        await self._end()
+        if self._playwright is not None:
+            await self._playwright.stop()
+            self._playwright = None
+
+    async def _running(self, executable: str) -> Browser:
+        from playwright.async_api import Error, async_playwright
+
+        async with self._starting:
+            worn = self._used >= self.max_conversions and self._busy == 1
+            if self._browser is not None and (worn or not self._browser.is_connected()):
+                await self._end()
+            if self._browser is None:
+                if self._playwright is None:
+                    self._playwright = await async_playwright().start()
+                try:
+                    self._browser = await self._playwright.chromium.launch(
+                        executable_path=executable,
+                        args=list(_FLAGS),
+                        chromium_sandbox=os.geteuid() != 0,
+                        handle_sigint=False,
+                        handle_sigterm=False,
+                        handle_sighup=False,
+                        timeout=30_000,
+                    )
+                except Error as error:
+                    self.log.error("The browser does not start: %s", error)
+                    raise ConversionFailed("The server's browser does not start.") from error
+                self._used = 0
+            return self._browser
+
+    async def _in_time(self, browser: Browser, page: MemoryPage, kind: Format) -> bytes:
+        from playwright.async_api import Error
+
+        crashed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        context: BrowserContext | None = None
+        is_sane = False
+        work: asyncio.Task[bytes] | None = None
+        try:
+            context = await browser.new_context(
+                viewport={"width": _WIDTH, "height": 800},
+                service_workers="block",
+                accept_downloads=False,
+                color_scheme="light",
+                reduced_motion="reduce",
+                java_script_enabled=True,
+            )
+            work = asyncio.ensure_future(self._draw(context, page, kind, crashed))
+            await asyncio.wait(
+                {work, crashed}, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if work.done():
+                data = work.result()
+                is_sane = True
+                return data
+            if crashed.done():
+                raise ConversionFailed("The browser broke down while it drew the page.")
+            raise ConversionFailed(f"The page was not drawn within {self.timeout:g} s.")
+        except Error as error:
+            self.log.warning("Conversion: %s", error)
+            raise ConversionFailed("The browser could not draw the page.") from error
+        finally:
+            if work is not None and not work.done():
+                work.cancel()
+            if crashed.done():
+                crashed.cancel()
+            await self._close(context, is_sane)
+
+    async def _close(self, context: BrowserContext | None, is_sane: bool) -> None:
+        """Closes the page's context; where that does not work, the browser, which would keep an endless script."""
+        if context is None:
+            return
+        closed = False
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(context.close(), 5)
+            closed = True
+        if not closed and not is_sane:
+            await self._end()
+
+    async def _draw(
+        self,
+        context: BrowserContext,
+        page: MemoryPage,
+        kind: Format,
+        crashed: asyncio.Future[bytes],
+    ) -> bytes:
+        from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+        await context.add_init_script(_TAKEN)
+        tab = await context.new_page()
+
+        def broke(_: Any) -> None:
+            if not crashed.done():
+                crashed.set_result(b"")
+
+        tab.on("crash", broke)
+        context.on("page", lambda other: _later(other.close()) if other is not tab else None)
+        tab.on("dialog", lambda dialog: _later(dialog.dismiss()))
+        main = [0]
+
+        async def answer(route: Route) -> None:
+            request = route.request
+            if request.is_navigation_request():
+                # The page itself, once: no frame, and nothing that a refresh would put into its place.
+                main[0] += 1
+                if main[0] > 1:
+                    await route.abort()
+                    return
+            found = await asyncio.to_thread(page.answer, request.url, request.method)
+            if found is None:
+                await route.abort()
+                return
+            headers = {
+                "Content-Type": found.mime,
+                "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": page.policy,
+            }
+            await route.fulfill(status=200, headers=headers, body=found.data)
+
+        await context.route("**/*", answer)
+        milliseconds = self.timeout * 1000
+        await tab.goto(f"{ORIGIN}/", wait_until="load", timeout=milliseconds)
+        if kind == "pdf":
+            await tab.emulate_media(media="print", color_scheme="light")
+        try:
+            await tab.wait_for_function(_READY, timeout=self.settle_timeout * 1000, polling=50)
+        except PlaywrightTimeout:
+            self.log.warning("Conversion: the page is drawn before all of it was ready.")
+        return await (self._pdf(tab, page) if kind == "pdf" else self._png(tab, milliseconds))
+
+    async def _pdf(self, tab: Page, page: MemoryPage) -> bytes:
+        if page.is_board:
+            height = await _height(tab)
+            scale = min(1.0, _MAX_PAPER / max(height, 1))
+            return await tab.pdf(
+                width=f"{_WIDTH * scale:.2f}px",
+                # One pixel more: rounding must not make a second, empty page.
+                height=f"{height * scale + 2:.2f}px",
+                scale=max(scale, 0.1),
+                print_background=True,
+                tagged=True,
+                page_ranges="1",
+            )
+        across = (_PAPER_WIDTH.get(self.paper, 8.27) - 2 * _MARGIN) * _PIXELS_PER_INCH
+        margin = f"{_MARGIN}in"
+        return await tab.pdf(
+            format=self.paper,
+            scale=round(across / _WIDTH, 3),
+            margin={"top": margin, "bottom": margin, "left": margin, "right": margin},
+            print_background=True,
+            tagged=True,
+        )
+
+    async def _png(self, tab: Page, milliseconds: float) -> bytes:
+        height = await _height(tab)
+        return await tab.screenshot(
+            full_page=True,
+            animations="disabled",
+            timeout=milliseconds,
+            clip={"x": 0, "y": 0, "width": _WIDTH, "height": min(max(height, 1), self.max_height)},
+        )
+
+    def _end_idle(self) -> None:
+        if not self._busy:
+            task = asyncio.ensure_future(self._end())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _end(self) -> None:
+        browser, self._browser = self._browser, None
+        if browser is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(browser.close(), 10)
+
+
+_LATER: set[asyncio.Task[Any]] = set()
+
+
+def _later(work: Coroutine[Any, Any, Any]) -> None:
+    """Does what an event of the browser asks for, whose callback can't wait."""
+
+    async def quiet() -> None:
+        with contextlib.suppress(Exception):
+            await work
+
+    task = asyncio.ensure_future(quiet())
+    _LATER.add(task)
+    task.add_done_callback(_LATER.discard)
+
+
+async def _height(tab: Page) -> int:
+    return int(await tab.evaluate("Math.ceil(document.documentElement.scrollHeight)"))
+
+
+def find_executable(stated: str = "") -> str | None:
+    """The browser to use: the one that is stated, else what the machine has."""
+    if stated:
+        return shutil.which(stated)
+    for name in _NAMES:
+        if found := shutil.which(name):
+            return found
+    root = os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright"
+    for pattern in _OWN:
+        for path in sorted(Path(root).expanduser().glob(pattern), reverse=True):
+            if os.access(path, os.X_OK):
+                return str(path)
+    return None

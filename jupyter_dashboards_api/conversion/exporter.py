@@ -1,0 +1,212 @@
+"""A notebook as one HTML file that needs nothing else, or as the page that the browser turns into PDF and PNG.
+
+Synchronous and CPU-bound: callers run it in a thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import mimetypes
+import re
+import secrets
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from jinja2 import Environment, FileSystemLoader
+from nbformat import NotebookNode
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+
+from ..dashboards.assets import STATIC, frontend, lab_extensions
+from ..dashboards.rendering import DashboardRenderer, RenderedDashboard
+from .page import ORIGIN, MemoryPage, Resource, page_policy
+
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+_STATIC = "/static/"
+_LAB = "/lab/"
+_LAB_LIST = "/lab.json"
+
+_STYLE = """
+.dash-code{margin-bottom:6px;padding:6px 10px;border-radius:4px;background:#f5f5f5;overflow-x:auto;break-inside:auto}
+.dash-code pre{margin:0;font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
+@media print{.dash-stream,.dash-text,.dash-traceback{white-space:pre-wrap;overflow-wrap:anywhere}}
+"""
+
+
+class PageExporter:
+    """Makes pages of notebooks. Safe to call from several threads."""
+
+    def __init__(self, renderer: DashboardRenderer) -> None:
+        self._renderer = renderer
+        self._templates = Environment(
+            loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=False
+        )
+
+    def html(
+        self, notebook: NotebookNode, path: str, *, is_note: bool, show_code: bool, trusted: bool
+    ) -> bytes:
+        """One file with scripts, styles, images and fonts in it."""
+        return self._page(notebook, path, is_note, show_code, trusted, inline=True).html
+
+    def page(
+        self, notebook: NotebookNode, path: str, *, is_note: bool, show_code: bool, trusted: bool
+    ) -> MemoryPage:
+        """The same for a browser of ours, which is given the files that it asks for."""
+        return self._page(notebook, path, is_note, show_code, trusted, inline=False)
+
+    def _page(
+        self,
+        notebook: NotebookNode,
+        path: str,
+        is_note: bool,
+        show_code: bool,
+        trusted: bool,
+        *,
+        inline: bool,
+    ) -> MemoryPage:
+        shown = whole_note(notebook) if is_note else notebook
+        rendered = self._renderer.render(
+            shown, path, trusted=trusted, inline=True, show_code=show_code and is_note
+        )
+        nonce = secrets.token_urlsafe(16)
+        policy = page_policy(nonce, trusted=trusted, inline=inline)
+        html = self._templates.get_template("export.html.j2").render(
+            title=rendered.title,
+            has_heading=rendered.has_heading,
+            trusted=trusted,
+            inline=inline,
+            nonce=nonce,
+            policy=policy,
+            config=_json(_config(rendered, trusted=trusted, inline=inline)),
+            styles=_styles(),
+            scripts=_scripts(nonce, inline=inline),
+            body=rendered.body.decode(),
+        )
+        return MemoryPage(html.encode(), policy, rendered.layout.is_grid, _file)
+
+
+def whole_note(notebook: NotebookNode) -> NotebookNode:
+    """The notebook without its dashboards: all of its cells, one below the other."""
+    note = copy.copy(notebook)
+    note.metadata = _without_views(notebook.metadata)
+    note.cells = [
+        NotebookNode({**cell, "metadata": _without_views(cell.metadata)}) for cell in notebook.cells
+    ]
+    return note
+
+
+def _without_views(metadata: Mapping[str, Any]) -> NotebookNode:
+    kept = NotebookNode(metadata)
+    kept.pop("urth", None)
+    extensions = kept.get("extensions")
+    if isinstance(extensions, Mapping):
+        kept["extensions"] = {
+            name: value for name, value in extensions.items() if name != "jupyter_dashboards"
+        }
+    return kept
+
+
+def _json(value: Any) -> str:
+    """JSON in a script element: nothing in it may end the element."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def _config(rendered: RenderedDashboard, *, trusted: bool, inline: bool) -> dict[str, Any]:
+    css = frontend.manifest.get("css", {})
+    return {
+        "baseUrl": "/",
+        "kernelsUrl": "/none",
+        # The client joins the two texts.
+        "staticUrl": "data:text/css;base64," if inline else _STATIC,
+        "css": {name: _base64(_css(file).encode()) for name, file in css.items()}
+        if inline
+        else css,
+        "labextensionsUrl": "data:application/json,[]" if inline else _LAB_LIST,
+        "path": "",
+        "title": rendered.title,
+        "plain": False,
+        "view": rendered.layout.view,
+        "codeCells": rendered.code_cells,
+        "live": False,
+        "trusted": trusted,
+        "onError": "continue",
+        "errorText": "",
+        "reconnectSeconds": 0,
+        "subprotocols": [],
+    }
+
+
+def _styles() -> str:
+    entry = frontend.manifest.get("entries", {}).get("dash", {}).get("css")
+    code = str(HtmlFormatter().get_style_defs(".dash-code"))
+    return (_css(entry) if entry else "") + code + _STYLE
+
+
+def _scripts(nonce: str, *, inline: bool) -> str:
+    entry = frontend.manifest.get("entries", {}).get("dash", {}).get("js")
+    if not entry:
+        return ""
+    if not inline:
+        return f'<script type="module" src="{_STATIC}{entry}" nonce="{nonce}"></script>'
+    modules = _json({"imports": _modules()})
+    return (
+        f'<script type="importmap" nonce="{nonce}">{modules}</script>\n'
+        f'<script type="module" nonce="{nonce}">import "dash/{entry}"</script>'
+    )
+
+
+@lru_cache(maxsize=1)
+def _modules() -> dict[str, str]:
+    """The client's modules as `data:` URIs by names of their own, as such a URI has no place that a path could begin at."""
+    found = {}
+    for name in sorted(frontend.files):
+        if re.fullmatch(r"(dash|chunk)-[^/]*\.js", name):
+            source = (STATIC / name).read_text()
+            named = re.sub(r'(["\'])\./((?:dash|chunk)-[\w-]+\.js)\1', r'"dash/\2"', source)
+            found[f"dash/{name}"] = f"data:text/javascript;base64,{_base64(named.encode())}"
+    return found
+
+
+@lru_cache(maxsize=16)
+def _css(name: str) -> str:
+    """A style sheet with its fonts and pictures in it."""
+
+    def inlined(match: re.Match[str]) -> str:
+        file = match[1].strip("\"'").removeprefix("./")
+        if file not in frontend.files:
+            return match[0]
+        kind = mimetypes.guess_type(file)[0] or "application/octet-stream"
+        return f"url(data:{kind};base64,{_base64((STATIC / file).read_bytes())})"
+
+    return re.sub(r"url\(((?!data:)[^)]+)\)", inlined, (STATIC / name).read_text())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _file(path: str) -> Resource | None:
+    """What a page may load from its origin: the built client, and the installed extensions' files."""
+    path = unquote(path.partition("?")[0])
+    if path == _LAB_LIST:
+        found = [{**item, "url": f"{ORIGIN}{_LAB}{item['name']}"} for item in lab_extensions.scan()]
+        return Resource("application/json", json.dumps(found).encode())
+    data: bytes | None = None
+    if path.startswith(_STATIC) and path.removeprefix(_STATIC) in frontend.files:
+        data = (STATIC / path.removeprefix(_STATIC)).read_bytes()
+    elif path.startswith(_LAB):
+        file = lab_extensions.file(path.removeprefix(_LAB))
+        data = file.read_bytes() if file is not None else None
+    if data is None:
+        return None
+    return Resource(_kind(path), data)
+
+
+def _kind(path: str) -> str:
+    if path.endswith((".js", ".mjs")):
+        return "text/javascript"
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"

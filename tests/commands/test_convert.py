@@ -1,0 +1,177 @@
+"""`NotebookConvertCommand` through the API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from tests.conftest import Write
+from tests.handlers.command_client import CommandClient
+
+START = "Command type could not be created. Errors: "
+PYTHON: dict[str, Any] = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+
+pytestmark = [pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def write_note(write_notebook: Write) -> None:
+    stored = [new_output("stream", name="stdout", text="stored words")]
+    write_notebook(
+        'folder/my "note" é.ipynb',
+        new_markdown_cell("# A title\n\n$x^2$"),
+        new_code_cell(
+            "who = 'nobody'\nprint('for', who)", outputs=stored, metadata={"tags": ["parameters"]}
+        ),
+        new_code_cell("print('for', who)"),
+        **PYTHON,
+    )
+
+
+async def note_id(client: CommandClient) -> int:
+    return await client.note_id("folder/my%20%22note%22%20%C3%A9.ipynb")
+
+
+async def convert(client: CommandClient, **fields: Any) -> Any:
+    """A conversion that has ended."""
+    fields = {
+        "command_type": "NotebookConvertCommand",
+        "resourceId": await note_id(client),
+        "resourceType": "Note",
+        **fields,
+    }
+    return await client.ended((await client.submit(**fields))["id"])
+
+
+async def file_of(client: CommandClient, command: Any) -> Any:
+    assert command["status"] == "done", command["error"]
+    found = await client.get(f"/commands/{command['id']}/results")
+    place = f"commands/{command['id']}/results?raw=true"
+    assert found == {"inline": False, "result_location": [place]}
+    return await client.ask("GET", f"/{place}")
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_html_is_a_file_that_is_saved_and_may_do_nothing_on_this_server(
+    client: CommandClient,
+) -> None:
+    answer = await file_of(client, await convert(client, fileFormat="html"))
+    assert answer.headers["Content-Type"] == "text/html; charset=UTF-8"
+    assert answer.headers["Content-Security-Policy"] == "sandbox allow-scripts"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Disposition"] == (
+        "attachment; filename=\"my _note_ _.html\"; filename*=UTF-8''my%20%22note%22%20%C3%A9.html"
+    )
+    html = answer.body.decode()
+    assert "stored words" in html
+    assert "nobody" not in html
+    assert 'src="http' not in html
+
+
+@pytest.mark.usefixtures("write_note")
+@pytest.mark.parametrize("show_code", [True, "true"])
+async def test_the_code_is_shown_if_asked_for_and_not_run(
+    client: CommandClient, show_code: Any
+) -> None:
+    answer = await file_of(client, await convert(client, fileFormat="html", showCode=show_code))
+    html = answer.body.decode()
+    assert "stored words" in html
+    assert "nobody" in html
+    assert "for nobody" not in html
+
+
+@pytest.mark.usefixtures("write_note")
+@pytest.mark.parametrize(("kind", "begin"), [("pdf", b"%PDF"), ("png", b"\x89PNG")])
+async def test_pdf_and_png_are_the_bytes_of_a_file(
+    client: CommandClient, kind: str, begin: bytes
+) -> None:
+    command = await convert(client, fileFormat=kind, resourceId=str(await note_id(client)))
+    answer = await file_of(client, command)
+    assert answer.headers["Content-Type"] == {"pdf": "application/pdf", "png": "image/png"}[kind]
+    assert answer.body.startswith(begin)
+    same = await client.ask("GET", f"/commands/{command['id']}/file")
+    assert same.body == answer.body
+    told = await client.get(f"/commands/{command['id']}/status_with_results")
+    assert told["inline"] is False
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_with_execute_the_notebook_is_run_first_with_arguments(client: CommandClient) -> None:
+    command = await convert(client, fileFormat="html", execute=True, arguments={"who": "Ann"})
+    html = (await file_of(client, command)).body.decode()
+    assert "for Ann" in html
+    assert "stored words" not in html
+
+
+@pytest.mark.usefixtures("write_note")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"resourceId": None}, "resourceId is required."),
+        ({"resourceId": "x"}, "resourceId must be a whole number"),
+        ({"resourceId": 999}, "There is no notebook for account 1 with resourceId: 999"),
+        ({"resourceType": "Notebook"}, "resourceType must be one of Note, NotebookDashboard."),
+        ({"resourceType": None}, "resourceType must be one of Note, NotebookDashboard."),
+        ({"fileFormat": "doc"}, "fileFormat must be one of html, pdf, png."),
+        ({"fileFormat": ["pdf"]}, "fileFormat must be one of html, pdf, png."),
+        ({"showCode": "perhaps"}, "showCode must be true or false."),
+        ({"mailIds": "a@b\r\nBcc: c@d"}, "mailIds: "),
+        ({"mailIds": "a@example.org"}, "mailIds: This server sends no mail"),
+        ({"arguments": {"who": 1}}, "arguments need execute: true"),
+    ],
+)
+async def test_what_is_wrong_is_said_with_the_fields_name(
+    client: CommandClient, fields: dict[str, Any], message: str
+) -> None:
+    good = {
+        "command_type": "NotebookConvertCommand",
+        "resourceId": await note_id(client),
+        "resourceType": "Note",
+        "fileFormat": "html",
+    }
+    assert (await client.refused(**{**good, **fields})).startswith(START + message)
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_without_a_browser_pdf_is_refused_and_html_works(
+    client: CommandClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await note_id(client)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", "/nowhere")
+    body = {"command_type": "NotebookConvertCommand", "resourceId": number, "resourceType": "Note"}
+    refused = await client.refused(**body, fileFormat="pdf")
+    assert "install chromium-headless-shell or chromium" in refused
+    await file_of(client, await convert(client, fileFormat="html"))
+
+
+async def test_hidden_cells_of_a_dashboard_stay_hidden(
+    client: CommandClient, write_notebook: Write
+) -> None:
+    def view(**options: Any) -> dict[str, Any]:
+        return {"extensions": {"jupyter_dashboards": {"version": 1, "views": {"r": options}}}}
+
+    write_notebook(
+        "d.ipynb",
+        new_markdown_cell("seen words", metadata=view(hidden=False)),
+        new_markdown_cell("hidden words", metadata=view(hidden=True)),
+        extensions={
+            "jupyter_dashboards": {
+                "version": 1,
+                "activeView": "r",
+                "views": {"r": {"type": "report"}},
+            }
+        },
+    )
+    number = await client.note_id("d.ipynb")
+    for kind, shown in (("NotebookDashboard", False), ("Note", True)):
+        command = await client.submit(
+            command_type="NotebookConvertCommand", resourceId=number, resourceType=kind, fileFormat="html"
+        )  # fmt: skip
+        html = (await file_of(client, await client.ended(command["id"]))).body.decode()
+        assert "seen words" in html
+        assert ("hidden words" in html) is shown
+        assert json.dumps(command["command"]["resourceType"]) == json.dumps(kind)

