@@ -57,6 +57,7 @@ def commands() -> dict[str, Asked]:
         "logs",
         "stream",
         "error_logs",
+        "file",
         "jobs",
         "notebook",
     )
