@@ -1,5 +1,6 @@
 /** The listing's search answers while one types; without this the form asks the server. */
 import { hideToken } from "./address.ts";
+import { checkRestored } from "./restored.ts";
 import { startTheme } from "./theme.ts";
 import { xsrfHeader } from "./xsrf.ts";
 
@@ -65,6 +66,7 @@ async function startSearch(input: HTMLInputElement, list: HTMLElement): Promise<
 function begin(): void {
   hideToken();
   startTheme();
+  checkRestored();
   const input = document.querySelector<HTMLInputElement>("input#dash-search");
   const list = document.getElementById("dash-list");
   if (input && list) void startSearch(input, list);

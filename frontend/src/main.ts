@@ -5,6 +5,7 @@ import { reportHeight } from "./embed.ts";
 import { backoff } from "./kernel.ts";
 import { Page } from "./page.ts";
 import { hydrateSnapshot } from "./render/index.ts";
+import { checkRestored } from "./restored.ts";
 import { scrollersChanged } from "./scrollers.ts";
 import { Session } from "./session.ts";
 import { startTheme } from "./theme.ts";
@@ -25,6 +26,7 @@ async function begin(config: DashConfig): Promise<void> {
   // Most pages have nothing of what this is for.
   if (location.search || document.querySelector("base")) void import("./address.ts").then(({ tidy }) => tidy());
   startTheme();
+  checkRestored();
   if (config.plain) reportHeight();
   const ctx: RenderContext = {
     config,

@@ -59,15 +59,20 @@ def jp_server_cleanup() -> None:
     """In place of pytest-jupyter's."""
 
 
-# Not for the session: Playwright's own event loop must be gone before other tests start theirs.
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def chromium() -> str:
+    """The browser's executable."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     executable = next((path for name in names if (path := shutil.which(name))), None)
     assert executable, "These tests need Chromium: scripts/test --install"
+    return executable
+
+
+# Not for the session: Playwright's own event loop must be gone before other tests start theirs.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=executable, args=CHROMIUM_OPTIONS, timeout=60_000
+            executable_path=chromium(), args=CHROMIUM_OPTIONS, timeout=60_000
         )
         yield running
         running.close()

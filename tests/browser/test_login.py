@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.servers import TOKEN
 
-from .conftest import Site, Visit
+from .conftest import CHROMIUM_OPTIONS, Site, Visit, chromium
 from .guarded import (
     assert_live,
     fill_login,
@@ -23,6 +24,18 @@ from .guarded import (
 from .notebooks import stored
 from .test_accessibility import assert_accessible, focused_text
 from .test_listing import names
+
+
+@pytest.fixture(scope="module")
+def remembering(browser: Browser) -> Iterator[Browser]:
+    """A browser that keeps pages for the back button, as people's browsers do; Playwright's don't."""
+    kept = browser.browser_type.launch(
+        executable_path=chromium(),
+        args=CHROMIUM_OPTIONS,
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    yield kept
+    kept.close()
 
 
 @pytest.fixture
@@ -137,6 +150,22 @@ def test_logging_out_leads_to_the_form_and_back_leads_nowhere(filled: Site) -> N
     expect(page.locator("#dash-cells")).to_have_count(0)
     page.goto(f"{filled.url}/dashboards/sales/test told")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["sales/board", "sales/plain words", "sales"])
+def test_a_page_that_the_browser_kept_for_the_back_button_goes_when_it_is_back(
+    filled: Site, remembering: Browser, path: str
+) -> None:
+    filled.write("sales/plain words.ipynb", new_markdown_cell("# Plain words"))
+    site = Site(remembering, filled.server, filled.folder, token="")
+    page = log_in(site, "ann", f"/dashboards/{path}").page
+    expect(page.locator("#dash-theme")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    page.evaluate("history.back()")
+    page.wait_for_url(f"**/login?next={quote('/dashboards/', safe='')}*")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    site.close()
 
 
 def test_logging_out_everywhere_ends_the_page_that_another_browser_has_open(filled: Site) -> None:

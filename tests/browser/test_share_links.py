@@ -352,4 +352,4 @@ def outlive_token(visit: Visit) -> None:
     address = f"{page.url.partition('/dashboards')[0].partition('/shared')[0]}/_api/page_token"
     headers = {"X-Dashboards-Page-Token": token}
     assert page.context.request.post(address, data={}, headers=headers).status == 401
-    assert sum(url.endswith("/_api/page_token") for url in visit.requests) >= 2
+    assert any(url.endswith("/_api/page_token") for url in visit.requests)

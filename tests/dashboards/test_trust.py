@@ -75,7 +75,9 @@ def test_a_folder_is_trusted_by_whole_segments(folder: list[str], path: list[str
     assert covered == (path[: len(folder)] == folder)
 
 
-@pytest.mark.parametrize("folder", ["", "..", "a/../b", "a//b", "//", ".", "./a", " ", ".a", "a\\b"])
+@pytest.mark.parametrize(
+    "folder", ["", "..", "a/../b", "a//b", "//", ".", "./a", " ", ".a", "a\\b"]
+)
 def test_what_is_no_path_is_refused_and_not_read_as_another_one(folder: str) -> None:
     with pytest.raises(TraitError, match="is no contents path: write it like"):
         DashboardsApp(trusted_folders=["a", folder])

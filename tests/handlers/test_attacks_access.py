@@ -286,3 +286,41 @@ async def test_a_json_body_of_any_shape_is_the_callers_fault(callers: Callers) -
             )
             assert 400 <= answer.code < 500, (method, path, body[:20], answer.code)
             assert json.loads(answer.body)
+
+
+class TestTextsThatSomeDatabaseCannotHold:
+    """NUL and lone surrogates, wherever a caller's text may reach the database."""
+
+    @pytest.fixture
+    def extension_config(self, tmp_path: Path, database_url: str) -> dict[str, Any]:
+        rules = tmp_path / "access.toml"
+        rules.write_text(RULES)
+        return {"AccessRules": {"file": str(rules)}, "Database": {"url": database_url}}
+
+    async def test_are_the_callers_fault(
+        self, callers: Callers, write_notebook: Write, dashboards: Any
+    ) -> None:
+        write_notebook("sales/board.ipynb", new_markdown_cell("board"))
+        token = await callers.share("sales/board.ipynb", password_required=True)
+        sharing = "/_api/sharing?path=sales/board"
+        codes = {}
+        for text in ("a\0b", "a\ud800b", "\U0010ffff" * 100):
+            for method, path, body in (
+                ("POST", "/login", {"username": text, "password": text}),
+                ("POST", f"/shared/{token}", {"password": text}),
+                ("POST", "/api/personal_api_keys", {"label": text, "scopes": ["*"]}),
+                ("POST", "/api/personal_api_keys", {"label": "a", "scopes": [text]}),
+                ("PATCH", sharing, {"parameters": text, text: 1}),
+                ("PATCH", sharing, {"enabled": True, text: text}),
+                ("POST", "/_api/sharing/passwords?path=sales/board", {"note": text}),
+                ("GET", f"/_api/activity?path={quote(text, errors='surrogatepass')}", None),
+                ("GET", f"/dashboards/{quote(text, errors='surrogatepass')}", None),
+                ("GET", f"/shared/{quote(text, errors='surrogatepass')}", None),
+            ):
+                client = callers.owner() if path.startswith(("/_", "/a")) else callers.nobody()
+                answer = await client.send(method, path, body)
+                codes[method, path, text[:3]] = answer.code
+        assert {call: code for call, code in codes.items() if code >= 500} == {}
+        # The page still opens, and the log can be read.
+        assert (await callers.owner().send("GET", sharing)).code == 200
+        assert (await callers.owner().send("GET", "/_api/activity?limit=500")).code == 200

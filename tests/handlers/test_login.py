@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from jupyter_server.auth import IdentityProvider, User
 from nbformat.v4 import new_markdown_cell
 
 from jupyter_dashboards_api.access.accounts import Accounts
@@ -191,6 +192,29 @@ async def test_the_owner_logs_in_with_the_server_s_token(
     assert await is_owner(ann)
     # The server's own handlers know the cookie too.
     assert (await ann.send("GET", "/api/contents")).code == 200
+
+
+class OwnProvider(IdentityProvider):
+    """A provider of the operator's own, that knows the owner by a word."""
+
+    async def process_login_form(self, handler: Any) -> User | None:  # type: ignore[override]
+        return User("boss") if handler.get_argument("password", "") == "the word" else None
+
+
+@pytest.mark.parametrize("provider", [IdentityProvider, OwnProvider])
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_the_owner_logs_in_as_whatever_provider_the_server_has_says(
+    ann: Client, callers: Callers, provider: type[IdentityProvider], as_json: bool
+) -> None:
+    settings = callers.app.serverapp.web_app.settings
+    settings["identity_provider"] = provider(parent=callers.app.serverapp)
+    settings["identity_provider"].token = callers.token
+    right = "the word" if provider is OwnProvider else callers.token
+    send = log_in if as_json else submit
+    for wrong in ("wrong", ""):
+        assert (await send(ann, username="", password=wrong)).code == 401
+    assert (await send(ann, username="", password=right)).code in (200, 302)
+    assert await is_owner(ann)
 
 
 async def test_json_needs_no_name_for_the_owner(ann: Client, callers: Callers) -> None:
