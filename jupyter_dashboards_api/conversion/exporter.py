@@ -29,6 +29,8 @@ _TEMPLATES = Path(__file__).parent.parent / "templates"
 _STATIC = "/static/"
 _LAB = "/lab/"
 _LAB_LIST = "/lab.json"
+_PLOTLY_MARK = b'class="dash-mime" data-mime="application/vnd.plotly.'
+_OFFLINE = (Path(__file__).parent / "offline.js").read_text()
 
 _STYLE = """
 .dash-code{margin-bottom:6px;padding:6px 10px;border-radius:4px;background:#f5f5f5;overflow-x:auto;break-inside:auto}
@@ -83,7 +85,7 @@ class PageExporter:
             policy=policy,
             config=_json(_config(rendered, trusted=trusted, inline=inline)),
             styles=_styles(),
-            scripts=_scripts(nonce, inline=inline),
+            scripts=_scripts(nonce, rendered.body, inline=inline),
             body=rendered.body.decode(),
         )
         return MemoryPage(html.encode(), policy, rendered.layout.is_grid, _file)
@@ -125,7 +127,7 @@ def _config(rendered: RenderedDashboard, *, trusted: bool, inline: bool) -> dict
         "css": {name: _base64(_css(file).encode()) for name, file in css.items()}
         if inline
         else css,
-        "labextensionsUrl": "data:application/json,[]" if inline else _LAB_LIST,
+        "labextensionsUrl": _data_list(rendered.body) if inline else _LAB_LIST,
         "path": "",
         "title": rendered.title,
         "plain": False,
@@ -146,17 +148,51 @@ def _styles() -> str:
     return (_css(entry) if entry else "") + code + _STYLE
 
 
-def _scripts(nonce: str, *, inline: bool) -> str:
+def _scripts(nonce: str, body: bytes, *, inline: bool) -> str:
     entry = frontend.manifest.get("entries", {}).get("dash", {}).get("js")
     if not entry:
         return ""
     if not inline:
         return f'<script type="module" src="{_STATIC}{entry}" nonce="{nonce}"></script>'
     modules = _json({"imports": _modules()})
+    files = _extension_files(body)
+    offline = (
+        f'<script type="application/json" id="dash-files" nonce="{nonce}">{_json(files)}</script>\n'
+        f'<script nonce="{nonce}">{_OFFLINE}</script>\n'
+        if files
+        else ""
+    )
     return (
+        f"{offline}"
         f'<script type="importmap" nonce="{nonce}">{modules}</script>\n'
         f'<script type="module" nonce="{nonce}">import "dash/{entry}"</script>'
     )
+
+
+def _extensions(body: bytes) -> list[dict[str, Any]]:
+    """The installed extensions that a file of its own needs: a page of charts by plotly brings plotly along."""
+    if _PLOTLY_MARK not in body:
+        return []
+    return [item for item in _installed() if item["name"] == "jupyterlab-plotly"]
+
+
+def _installed() -> list[dict[str, Any]]:
+    return [{**item, "url": f"{ORIGIN}{_LAB}{item['name']}"} for item in lab_extensions.scan()]
+
+
+def _data_list(body: bytes) -> str:
+    listed = json.dumps(_extensions(body)).encode()
+    return f"data:application/json;base64,{_base64(listed)}"
+
+
+def _extension_files(body: bytes) -> dict[str, str]:
+    """The scripts of those extensions by the URLs that they would have."""
+    found = {}
+    for item in _extensions(body):
+        entry = lab_extensions.file(f"{item['name']}/{item['load']}")
+        for file in sorted(entry.parent.glob("*.js")) if entry is not None else ():
+            found[f"{item['url']}/static/{file.name}"] = file.read_text()
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -193,8 +229,7 @@ def _file(path: str) -> Resource | None:
     """What a page may load from its origin: the built client, and the installed extensions' files."""
     path = unquote(path.partition("?")[0])
     if path == _LAB_LIST:
-        found = [{**item, "url": f"{ORIGIN}{_LAB}{item['name']}"} for item in lab_extensions.scan()]
-        return Resource("application/json", json.dumps(found).encode())
+        return Resource("application/json", json.dumps(_installed()).encode())
     data: bytes | None = None
     if path.startswith(_STATIC) and path.removeprefix(_STATIC) in frontend.files:
         data = (STATIC / path.removeprefix(_STATIC)).read_bytes()

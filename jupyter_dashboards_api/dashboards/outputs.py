@@ -107,6 +107,8 @@ class OutputReader:
     error_text: str = ""
     trusted: bool = False
     """Whether the author's HTML may act as it likes. Otherwise it is sanitised."""
+    complete: bool = False
+    """For a file, which no kernel will finish: with a trusted author's scripts, and plots of any size."""
     images: dict[str, Image] = field(default_factory=dict)
     image_url: Any = None
     """Image name → URL, for images inside HTML."""
@@ -201,19 +203,23 @@ class OutputReader:
         plot = scripted is not None and not scripted.endswith(("/json", "/geo+json"))
         if _WIDGET in data or plot or any(mime in data for mime in _BOKEH):
             image = self._picture(data, metadata, alt)
-            payload = _embedded(data[scripted]) if scripted is not None and plot else None
+            payload = self._embedded(data[scripted]) if scripted is not None and plot else None
             mime = scripted if scripted is not None and plot else _WIDGET
             if image is not None:
                 return Piece("image", mime=mime, image=image.image, alt=alt, data=payload)
-            if not self.trusted and any(mime in data for mime in _BOKEH):
-                return Piece("placeholder", html=REFUSED)
+            if any(mime in data for mime in _BOKEH):
+                if not self.trusted:
+                    return Piece("placeholder", html=REFUSED)
+                if self.complete:
+                    return self._script(data)
             return Piece("placeholder", mime=mime, data=payload)
         if "text/html" in data:
             source = _text(data["text/html"])
             html = self.clean_html(source)
             if not self.trusted and nothing_but_scripts(source, html):
                 return Piece("placeholder", "text/html", REFUSED)
-            return Piece("html", "text/html", html)
+            runs = self.complete and self.trusted and "<script" in source.lower()
+            return Piece("html", "text/html", html, data=self._embedded(source) if runs else None)
         if "text/markdown" in data:
             return Piece("markdown", "text/markdown", _text(data["text/markdown"]))
         if "text/latex" in data:
@@ -221,12 +227,26 @@ class OutputReader:
         if (picture := self._picture(data, metadata, alt)) is not None:
             return picture
         if scripted is not None:
-            return Piece("placeholder", scripted, data=_embedded(data[scripted]))
+            return Piece("placeholder", scripted, data=self._embedded(data[scripted]))
         if "application/javascript" in data:
-            return None if self.trusted else Piece("placeholder", "application/javascript", REFUSED)
+            if not self.trusted:
+                return Piece("placeholder", "application/javascript", REFUSED)
+            return self._script(data) if self.complete else None
         if "text/plain" in data:
             return Piece("text", "text/plain", ansi2html(_text(data["text/plain"])))
         return None
+
+    def _script(self, data: Mapping[str, Any]) -> Piece:
+        mime = "application/javascript"
+        return Piece("placeholder", mime, data=self._embedded(_text(data.get(mime, ""))))
+
+    def _embedded(self, data: Any) -> str | None:
+        """JSON for a script element of a page; None where it is too large to wait for."""
+        text = json.dumps(data, separators=(",", ":"))
+        if len(text) > MAX_EMBEDDED_JSON and not self.complete:
+            return None
+        # `</script>` and `<!--` would end or change the element.
+        return text.replace("<", "\\u003c")
 
     def _picture(
         self, data: Mapping[str, Any], metadata: Mapping[str, Any], alt: str
@@ -261,15 +281,6 @@ class OutputReader:
         image = Image(name, mime, data, width, height)
         self.images[name] = image
         return image
-
-
-def _embedded(data: Any) -> str | None:
-    """JSON for a script element of a page; None where it is too large to wait for."""
-    text = json.dumps(data, separators=(",", ":"))
-    if len(text) > MAX_EMBEDDED_JSON:
-        return None
-    # `</script>` and `<!--` would end or change the element.
-    return text.replace("<", "\\u003c")
 
 
 def ansi2html(text: str) -> str:

@@ -101,8 +101,9 @@ class DashboardRenderer(LoggingConfigurable):
     ) -> RenderedDashboard:
         """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images.
 
-        HTML of the author's is sanitised unless the notebook is `trusted`. With `inline` images are `data:` URIs, with
-        `show_code` the code of the cells is in the body: both for exports only.
+        HTML of the author's is sanitised unless the notebook is `trusted`. With `inline` the body has all that it
+        shows, images, a trusted author's scripts and plots of any size; with `show_code` it has the code of the cells. Both
+        are for exports only.
         """
         layout = layout_of(
             notebook.metadata,
@@ -117,6 +118,7 @@ class DashboardRenderer(LoggingConfigurable):
             image_url=lambda name: f"{self._images_url}/{name}?path={quote(path, safe='')}",
         )
         if inline:
+            reader.complete = True
             reader.image_url = lambda name: reader.images[name].data_uri
         cells = [
             _view_of_cell(notebook.cells[placement.index], placement, reader)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from PIL import Image
+from playwright.async_api import async_playwright
 from pypdf import PdfReader
 
 from jupyter_dashboards_api.conversion.browser import (
@@ -298,3 +299,52 @@ async def test_a_pictures_bytes_are_in_the_page(browser: PageBrowser, page: Make
     cell = new_code_cell("", outputs=[new_output("display_data", data)])
     drawn = picture(await browser.draw(page(cell), "png"))
     assert any(color == (0, 0, 255) for _, color in drawn.getcolors(1 << 24) or [])
+
+
+def bokeh_cells() -> list[Any]:
+    """What bokeh's `output_notebook` and `show` leave, by hand: scripts that draw into an element of another output."""
+    load = (
+        "window.Drawing = (id) => { document.getElementById(id).innerHTML = `" + red(60) + "`; };"
+    )
+    bundles = [
+        {"application/javascript": load, "application/vnd.bokehjs_load.v0+json": load},
+        {"text/html": '<div id="place"></div>'},
+        {"application/javascript": "Drawing('place')", "application/vnd.bokehjs_exec.v0+json": ""},
+    ]
+    return [new_code_cell("", outputs=[new_output("display_data", each) for each in bundles])]
+
+
+async def test_authors_scripts_run_in_trusted_notebooks_only(
+    browser: PageBrowser, page: MakePage
+) -> None:
+    seen = {}
+    for trusted in (True, False):
+        drawn = picture(await browser.draw(page(*bokeh_cells(), trusted=trusted), "png"))
+        seen[trusted] = any(color == (255, 0, 0) for _, color in drawn.getcolors(1 << 24) or [])
+    assert seen == {True: True, False: False}
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [("plotly", ".js-plotly-plot .main-svg"), ("altair", ".vega-embed svg, .vega-embed canvas"), ("mathematics", ".katex-html")],
+)  # fmt: skip
+async def test_the_html_file_draws_its_charts_and_formulas_with_no_network(
+    exporter: PageExporter, tmp_path: Path, name: str, drawn: str
+) -> None:
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    file = tmp_path / "a.html"
+    file.write_bytes(
+        exporter.html(notebook, "a.ipynb", is_note=True, show_code=True, trusted=False)
+    )
+    asked = []
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(
+            executable_path=find_executable(), args=["--no-sandbox"]
+        )
+        context = await running.new_context(offline=True)
+        tab = await context.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        await tab.goto(file.as_uri())
+        await tab.wait_for_selector(drawn, timeout=30_000)
+        await running.close()
+    assert [url for url in asked if not url.startswith(("data:", "blob:", "file:"))] == []
