@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
 import socket
 from collections.abc import Awaitable, Iterable
-from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy.engine import make_url
 from traitlets import Bunch, Dict, Float, Integer, TraitError, Unicode, validate
 from traitlets.config import LoggingConfigurable
 
@@ -21,6 +19,7 @@ from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
+from ..errors import Unavailable
 from ..notebooks.registry import NotebookRegistry
 from .clusters import BadCluster, check_cluster, cluster_of, configured
 from .convert_runner import ConvertRunner
@@ -31,6 +30,7 @@ from .mail import Mailer
 from .models import CommandInfo, Outcome, Submission
 from .queue import LocalQueue
 from .runner import NotebookRunner
+from .runner_lock import RunnerLock
 from .store import CommandStore
 from .throttle import Throttle
 
@@ -117,8 +117,9 @@ class CommandsManager(LoggingConfigurable):
         self.feed = CommandFeed(self.max_streams)
         self.store = CommandStore(database, self.feed.changed)
         self.mailer = Mailer(parent=self)
-        self._lock_path = _lock_path(database)
-        self._lock: Any = None
+        self._lock = RunnerLock(database)
+        # Not known before the start; what is submitted then waits for it.
+        self._runs: bool | None = None
         runner = NotebookRunner(
             commands=self.store,
             contents=contents,
@@ -155,9 +156,10 @@ class CommandsManager(LoggingConfigurable):
     async def start(self) -> None:
         """Ends what a server that died has left, and takes commands from then on.
 
-        Only one server may run the commands of an SQLite database; another one that starts beside it runs none.
+        Only one server runs the commands of a database; another one that starts beside it runs none, and takes none.
         """
-        if not self._take_lock():
+        self._runs = await asyncio.to_thread(self._lock.take)
+        if not self._runs:
             self.log.warning(
                 "Another server runs the commands of this database; this one runs none."
             )
@@ -172,12 +174,17 @@ class CommandsManager(LoggingConfigurable):
         self.feed.close()
         await self._queue.stop()
         await self.converter.stop()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        await asyncio.to_thread(self._lock.release)
 
     async def submit(self, submission: Submission) -> CommandInfo:
-        """Stores a command; it waits then. Raises `Conflict` for an idempotency key that was another command's."""
+        """Stores a command; it waits then. Raises `Conflict` for an idempotency key that was another command's.
+
+        Raises `Unavailable` when another server runs the commands of this database: nobody would wake it.
+        """
+        if self._runs is False:
+            raise Unavailable(
+                "Another server runs the commands of this database: send it there.", 60
+            )
         command, is_new = await self.store.submit(submission)
         if is_new:
             self._queue.wake()
@@ -204,26 +211,6 @@ class CommandsManager(LoggingConfigurable):
         cancelled, command = await self.store.cancel(command_id)
         self._queue.cancel(command_id)
         return cancelled, command
-
-    def _take_lock(self) -> bool:
-        if self._lock_path is None:
-            return True
-        file = self._lock_path.open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            return False
-        self._lock = file
-        return True
-
-
-def _lock_path(database: Database) -> Path | None:
-    """The file beside an SQLite database that its one running server holds."""
-    url = make_url(database.url)
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return None
-    return Path(f"{url.database}.lock")
 
 
 def _end_kernel(pid: int | None, command: CommandInfo) -> None:

@@ -1,0 +1,286 @@
+"""The queue of one server: order, limits, retries, cancelling, and what a server that died has left. On both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from jupyter_dashboards_api.commands.logs import CommandLogger
+from jupyter_dashboards_api.commands.models import CommandInfo, Outcome, Submission
+from jupyter_dashboards_api.commands.queue import LocalQueue
+from jupyter_dashboards_api.commands.runner_lock import RunnerLock
+from jupyter_dashboards_api.commands.store import CommandStore
+from jupyter_dashboards_api.database.command_tables import Command
+from jupyter_dashboards_api.database.engine import Database
+from jupyter_dashboards_api.database.tables import now
+from jupyter_dashboards_api.errors import Unavailable
+
+SECONDS = 20.0
+Run = Callable[[CommandInfo, CommandLogger], Awaitable[Outcome]]
+
+
+def wanted(**fields: Any) -> Submission:
+    return Submission(
+        **{
+            "command_type": "SparkCommand",
+            "owner": "ann",
+            "path": "a.ipynb",
+            "notebook_id": None,
+            "payload": {},
+            "request_hash": "x",
+            **fields,
+        }
+    )
+
+
+@pytest.fixture
+def store(database: Database) -> CommandStore:
+    return CommandStore(database)
+
+
+@asynccontextmanager
+async def queue_of(
+    store: CommandStore, run: Run, places: int = 2, **most_of: int
+) -> AsyncIterator[LocalQueue]:
+    queue = LocalQueue(
+        store, run, worker="test", places=places, most_of=most_of, log=logging.getLogger("test")
+    )
+    queue.start()
+    yield queue
+    await queue.stop()
+
+
+async def until(store: CommandStore, number: int, *statuses: str) -> CommandInfo:
+    async with asyncio.timeout(SECONDS):
+        while (command := await store.get(number)).status not in statuses:
+            await asyncio.sleep(0.01)
+        return command
+
+
+async def test_commands_run_in_their_order_those_of_higher_priority_first(
+    store: CommandStore,
+) -> None:
+    ran: list[int] = []
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        ran.append(command.id)
+        return Outcome("done")
+
+    numbers = [(await store.submit(wanted()))[0].id for _ in range(3)]
+    urgent = (await store.submit(wanted(priority=5)))[0].id
+    async with queue_of(store, run, places=1):
+        for number in (*numbers, urgent):
+            await until(store, number, "done")
+    assert ran == [urgent, *numbers]
+
+
+async def test_no_more_run_at_once_than_there_are_places_and_none_is_run_twice(
+    store: CommandStore,
+) -> None:
+    running = most = 0
+    ran: list[int] = []
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        ran.append(command.id)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return Outcome("done")
+
+    async with queue_of(store, run, places=3) as queue:
+        numbers = []
+        for _ in range(20):
+            numbers.append((await store.submit(wanted()))[0].id)
+            queue.wake()
+        for number in numbers:
+            await until(store, number, "done")
+    assert most == 3
+    assert sorted(ran) == numbers
+
+
+async def test_a_label_that_is_full_holds_up_no_other(store: CommandStore) -> None:
+    go = asyncio.Event()
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        if command.label == "small":
+            await go.wait()
+        return Outcome("done")
+
+    first = (await store.submit(wanted(label="small")))[0].id
+    second = (await store.submit(wanted(label="small")))[0].id
+    other = (await store.submit(wanted(label="large")))[0].id
+    async with queue_of(store, run, places=3, small=1):
+        await until(store, other, "done")
+        assert (await store.get(first)).status == "running"
+        assert (await store.get(second)).status == "waiting"
+        go.set()
+        await until(store, second, "done")
+
+
+async def test_what_failed_is_tried_again_as_often_as_it_may_and_each_attempt_is_kept(
+    store: CommandStore,
+) -> None:
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        if command.attempt < 3:
+            return Outcome("error", {"message": f"attempt {command.attempt}"})
+        return Outcome("done")
+
+    number = (await store.submit(wanted(retry=2)))[0].id
+    hopeless = (await store.submit(wanted(retry=1)))[0].id
+    async with queue_of(store, run):
+        assert (await until(store, number, "done", "error")).status == "done"
+        failed = await until(store, hopeless, "done", "error")
+    assert failed.status == "error"
+    assert [each.outcome for each in await store.attempts(number)] == ["error", "error", "done"]
+    assert [each.reason for each in await store.attempts(hopeless)] == ["attempt 1", "attempt 2"]
+
+
+async def test_a_retry_waits_for_its_delay_and_is_then_woken_by_itself(
+    store: CommandStore, database: Database
+) -> None:
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        return Outcome("done" if command.attempt > 1 else "error", {"message": "no"})
+
+    number = (await store.submit(wanted(retry=1, retry_delay=1)))[0].id
+    async with queue_of(store, run) as queue:
+        waiting = await until(store, number, "waiting")
+        async with asyncio.timeout(SECONDS):
+            while (waiting := await store.get(number)).attempt < 1 or waiting.status == "running":
+                await asyncio.sleep(0.01)
+        assert waiting.status == "waiting"
+        assert 50 < (waiting.not_before - now()).total_seconds() <= 60
+        # As if the minute were over.
+        await database.execute(update(Command).values(not_before=now()))
+        queue.wake()
+        await until(store, number, "done")
+
+
+async def test_what_can_never_succeed_is_not_tried_again(store: CommandStore) -> None:
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        return Outcome("error", {"message": "gone"}, retryable=False)
+
+    number = (await store.submit(wanted(retry=3)))[0].id
+    async with queue_of(store, run):
+        assert (await until(store, number, "error")).attempt == 1
+
+
+async def test_a_command_that_waits_is_cancelled_at_once_and_one_that_runs_is_told(
+    store: CommandStore,
+) -> None:
+    begun, told = asyncio.Event(), 0
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        nonlocal told
+        begun.set()
+        try:
+            await asyncio.sleep(SECONDS)
+        except asyncio.CancelledError:
+            told += 1
+            await asyncio.sleep(0.05)
+            raise
+        return Outcome("done")
+
+    first = (await store.submit(wanted()))[0].id
+    second = (await store.submit(wanted()))[0].id
+    async with queue_of(store, run, places=1) as queue:
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        cancelled, command = await store.cancel(second)
+        assert cancelled
+        assert command.status == "cancelled"
+        for _ in range(3):
+            await store.cancel(first)
+            queue.cancel(first)
+        await until(store, first, "cancelled")
+    # However often it was asked for: a second one would fall into the clearing up of the first.
+    assert told == 1
+
+
+async def test_an_attempt_that_was_taken_over_can_change_nothing_any_more(
+    store: CommandStore,
+) -> None:
+    await store.submit(wanted(retry=1))
+    (old,) = await store.claim("a server that hangs", 1, {})
+    await store.orphans("It was thought dead.")
+    (new,) = await store.claim("another", 1, {})
+    assert new.attempt == 2
+    assert await store.finish(old, Outcome("done")) is None
+    assert not await store.progress(old, 1, 1, 0)
+    finished = await store.finish(new, Outcome("done"))
+    assert finished is not None
+    assert finished.status == "done"
+
+
+async def test_what_a_dead_server_has_left_is_run_again_if_it_may_and_has_failed_otherwise(
+    store: CommandStore,
+) -> None:
+    may = (await store.submit(wanted(retry=1)))[0].id
+    must_not = (await store.submit(wanted()))[0].id
+    cancelling = (await store.submit(wanted(retry=1)))[0].id
+    waits = (await store.submit(wanted()))[0].id
+    await store.claim("the dead", 3, {})
+    await store.cancel(cancelling)
+    await store.orphans("It was stopped.")
+    assert (await store.get(may)).status == "waiting"
+    lost = await store.get(must_not)
+    assert lost.status == "error"
+    assert lost.error == {"message": "It was stopped."}
+    assert (await store.get(cancelling)).status == "cancelled"
+    assert (await store.get(waits)).status == "waiting"
+    assert [each.outcome for each in await store.attempts(may)] == ["lost"]
+
+
+async def test_an_outcome_outlasts_a_database_that_is_away(
+    store: CommandStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_dashboards_api.commands.queue._AGAIN", 0.05)
+    finish, failures = store.finish, 3
+
+    async def away(command: CommandInfo, outcome: Outcome) -> CommandInfo | None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise Unavailable("The database does not answer.")
+        return await finish(command, outcome)
+
+    monkeypatch.setattr(store, "finish", away)
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        return Outcome("done")
+
+    number = (await store.submit(wanted()))[0].id
+    async with queue_of(store, run):
+        await until(store, number, "done")
+    assert failures == 0
+
+
+async def test_a_server_that_stops_leaves_its_command_to_be_found(store: CommandStore) -> None:
+    begun = asyncio.Event()
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        begun.set()
+        await asyncio.sleep(SECONDS)
+        return Outcome("done")
+
+    number = (await store.submit(wanted()))[0].id
+    async with queue_of(store, run):
+        await asyncio.wait_for(begun.wait(), SECONDS)
+    assert (await store.get(number)).status == "running"
+    ((found, _pid),) = await store.orphans("It was stopped.")
+    assert found.id == number
+
+
+def test_one_server_at_a_time_runs_the_commands_of_a_database(database: Database) -> None:
+    first, second = RunnerLock(database), RunnerLock(database)
+    assert first.take()
+    assert not second.take()
+    first.release()
+    assert second.take()
+    second.release()
