@@ -213,7 +213,7 @@ async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
                 for bundle in bundles(home).values()
             ]
             made = page(*cells, trusted=kind == "trusted")
-        browser.settle_timeout = 3
+        browser.settle_timeout = 1
         read = pdf(await browser.draw(made, "pdf"))
         text = " ".join(sheet.extract_text() for sheet in read.pages)
         assert "root:" not in text
@@ -314,12 +314,17 @@ def bokeh_cells() -> list[Any]:
     return [new_code_cell("", outputs=[new_output("display_data", each) for each in bundles])]
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [bokeh_cells(), [html_output(f"<p id=x></p><script>x.innerHTML = `{red(60)}`</script>")]],
+    ids=["bokeh", "html"],
+)
 async def test_authors_scripts_run_in_trusted_notebooks_only(
-    browser: PageBrowser, page: MakePage
+    browser: PageBrowser, page: MakePage, cells: list[Any]
 ) -> None:
     seen = {}
     for trusted in (True, False):
-        drawn = picture(await browser.draw(page(*bokeh_cells(), trusted=trusted), "png"))
+        drawn = picture(await browser.draw(page(*cells, trusted=trusted), "png"))
         seen[trusted] = any(color == (255, 0, 0) for _, color in drawn.getcolors(1 << 24) or [])
     assert seen == {True: True, False: False}
 

@@ -1,7 +1,7 @@
 /** Brings the server's stored outputs to life: maths, and plots whose data came along. It has left out all scripts. */
 import type { RenderContext } from "../types.ts";
 import { MAYBE_MATH } from "./delimiters.ts";
-import { renderMime } from "./index.ts";
+import { renderMime, runScripts } from "./index.ts";
 
 const PROSE = ".dash-markdown, .dash-html, .dash-latex";
 
@@ -34,6 +34,8 @@ async function drawBundles(root: HTMLElement, ctx: RenderContext): Promise<void>
       // A live output may have taken the place meanwhile; and the stored picture beats a placeholder.
       if (!script.isConnected || !output || node.classList.contains("dash-placeholder")) return;
       output.replaceChildren(node);
+      // Only a file that was made of a trusted notebook has html here: nothing else would run its scripts.
+      await runScripts(node, ctx.nonce);
     }),
   );
 }
