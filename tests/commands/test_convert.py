@@ -11,6 +11,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from tests.conftest import Write
 from tests.handlers.command_client import CommandClient
 
+from .smtp import mail_server
+
 START = "Command type could not be created. Errors: "
 PYTHON: dict[str, Any] = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 
@@ -175,3 +177,23 @@ async def test_hidden_cells_of_a_dashboard_stay_hidden(
         assert "seen words" in html
         assert ("hidden words" in html) is shown
         assert json.dumps(command["command"]["resourceType"]) == json.dumps(kind)
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_the_file_is_mailed_and_a_mail_that_fails_is_the_commands_error(
+    client: CommandClient, dashboards: Any
+) -> None:
+    async with mail_server() as server:
+        mailer = dashboards.commands.mailer
+        mailer.host, mailer.port, mailer.tls = "127.0.0.1", server.port, "none"
+        mailer.from_address = "dashboards@example.org"
+        done = await convert(client, fileFormat="html", mailIds="a@example.org,b@example.org")
+        assert done["status"] == "done"
+        file = await file_of(client, done)
+        server.data_answer = "550 not here"
+        failed = await convert(client, fileFormat="html", mailIds=["a@example.org"])
+    assert server.recipients[0] == ["a@example.org", "b@example.org"]
+    (attachment,) = server.messages[0].iter_attachments()
+    assert attachment.get_payload(decode=True).decode() == file.body.decode()  # type: ignore[union-attr]
+    assert failed["status"] == "error"
+    assert "550 not here" in failed["error"]["message"]
