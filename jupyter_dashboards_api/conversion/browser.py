@@ -81,6 +81,10 @@ class ConversionFailed(Unreadable):
     """The page could not be drawn."""
 
 
+class _BrowserGone(ConversionFailed):
+    """There is no browser any more; a new one may do."""
+
+
 class PageBrowser(LoggingConfigurable):
     """Draws pages as PDF and PNG."""
 
@@ -156,7 +160,13 @@ class PageBrowser(LoggingConfigurable):
             try:
                 browser = await self._running(executable)
                 self._used += 1
-                return await self._in_time(browser, page, kind)
+                try:
+                    return await self._in_time(browser, page, kind)
+                except ConversionFailed as error:
+                    if browser.is_connected() and not isinstance(error, _BrowserGone):
+                        raise
+                    # Another page may have taken the browser along.
+                    return await self._in_time(await self._running(executable), page, kind)
             finally:
                 self._busy -= 1
                 if not self._busy:
@@ -168,12 +178,17 @@ class PageBrowser(LoggingConfigurable):
         if self._idle is not None:
             self._idle.cancel()
         await self._end()
-        if self._playwright is not None:
-            await self._playwright.stop()
-            self._playwright = None
+        await self._end_driver()
+
+    async def _end_driver(self) -> None:
+        """Ends Playwright's own process, which may have died by itself."""
+        driver, self._playwright = self._playwright, None
+        if driver is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(driver.stop(), 5)
 
     async def _running(self, executable: str) -> Browser:
-        from playwright.async_api import Error, async_playwright
+        from playwright.async_api import async_playwright
 
         async with self._starting:
             worn = self._used >= self.max_conversions and self._busy == 1
@@ -192,28 +207,20 @@ class PageBrowser(LoggingConfigurable):
                         handle_sighup=False,
                         timeout=30_000,
                     )
-                except Error as error:
+                except Exception as error:
                     self.log.error("The browser does not start: %s", error)
+                    await self._end_driver()
                     raise ConversionFailed("The server's browser does not start.") from error
                 self._used = 0
             return self._browser
 
     async def _in_time(self, browser: Browser, page: MemoryPage, kind: Format) -> bytes:
-        from playwright.async_api import Error
-
         crashed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         context: BrowserContext | None = None
         is_sane = False
         work: asyncio.Task[bytes] | None = None
         try:
-            context = await browser.new_context(
-                viewport={"width": _WIDTH, "height": 800},
-                service_workers="block",
-                accept_downloads=False,
-                color_scheme="light",
-                reduced_motion="reduce",
-                java_script_enabled=True,
-            )
+            context = await self._context(browser)
             work = asyncio.ensure_future(self._draw(context, page, kind, crashed))
             await asyncio.wait(
                 {work, crashed}, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED
@@ -225,7 +232,9 @@ class PageBrowser(LoggingConfigurable):
             if crashed.done():
                 raise ConversionFailed("The browser broke down while it drew the page.")
             raise ConversionFailed(f"The page was not drawn within {self.timeout:g} s.")
-        except Error as error:
+        except ConversionFailed:
+            raise
+        except Exception as error:
             self.log.warning("Conversion: %s", error)
             raise ConversionFailed("The browser could not draw the page.") from error
         finally:
@@ -234,6 +243,22 @@ class PageBrowser(LoggingConfigurable):
             if crashed.done():
                 crashed.cancel()
             await self._close(context, is_sane)
+
+    async def _context(self, browser: Browser) -> BrowserContext:
+        """A place for one page, with nothing of any other page in it."""
+        try:
+            return await browser.new_context(
+                viewport={"width": _WIDTH, "height": 800},
+                service_workers="block",
+                accept_downloads=False,
+                color_scheme="light",
+                reduced_motion="reduce",
+                java_script_enabled=True,
+            )
+        except Exception as error:
+            await self._end()
+            await self._end_driver()
+            raise _BrowserGone("The browser has ended.") from error
 
     async def _close(self, context: BrowserContext | None, is_sane: bool) -> None:
         """Closes the page's context; where that does not work, the browser, which would keep an endless script."""

@@ -259,6 +259,39 @@ async def test_a_killed_browser_is_replaced(browser: PageBrowser, page: MakePage
     assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
 
 
+async def test_a_page_whose_browser_is_killed_is_drawn_by_another_one(
+    browser: PageBrowser, page: MakePage
+) -> None:
+    await browser.draw(page(new_markdown_cell("# fine")), "png")
+    browser.settle_timeout = 3
+    drawing = asyncio.ensure_future(browser.draw(bare("<p aria-busy=true>never</p>"), "png"))
+    await asyncio.sleep(0.5)
+    for process in psutil.Process().children(recursive=True):
+        if "--remote-debugging-pipe" in words(process) and "--type=" not in words(process):
+            os.kill(process.pid, signal.SIGKILL)
+    assert picture(await drawing).width == 1100
+
+
+async def test_a_browser_that_does_not_start_is_told_and_another_try_may_work(
+    browser: PageBrowser, page: MakePage
+) -> None:
+    browser.executable = "true"
+    with pytest.raises(ConversionFailed, match="does not start"):
+        await browser.draw(page(new_markdown_cell("# fine")), "png")
+    browser.executable = ""
+    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
+
+
+async def test_playwrights_own_process_that_dies_is_replaced(
+    browser: PageBrowser, page: MakePage
+) -> None:
+    await browser.draw(page(new_markdown_cell("# fine")), "png")
+    for process in psutil.Process().children(recursive=True):
+        if "run-driver" in words(process):
+            os.kill(process.pid, signal.SIGKILL)
+    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
+
+
 async def test_without_a_browser_the_error_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: MakePage
 ) -> None:
