@@ -27,14 +27,12 @@ from .convert_submission import CONVERT
 from .feed import CommandFeed
 from .logs import CommandLogger
 from .mail import Mailer
-from .models import CommandInfo, Outcome, Submission
-from .queue import LocalQueue
+from .models import CommandInfo, Limits, Outcome, Submission
+from .queue import LOST, LocalQueue
 from .runner import NotebookRunner
 from .runner_lock import RunnerLock
 from .store import CommandStore
 from .throttle import Throttle
-
-_LOST = "The server that ran this command was stopped."
 
 
 class CommandsManager(LoggingConfigurable):
@@ -50,6 +48,12 @@ class CommandsManager(LoggingConfigurable):
         key_trait=Unicode(),
         value_trait=Integer(min=1),
         help="""Most commands of a label that run at once, by label; the empty label is that of commands without one.""",
+    ).tag(config=True)
+
+    max_running_per_notebook = Integer(
+        0,
+        min=0,
+        help="""Most commands of one notebook that run at once; 0: as many as there are places.""",
     ).tag(config=True)
 
     max_streams = Integer(
@@ -118,6 +122,9 @@ class CommandsManager(LoggingConfigurable):
         self.store = CommandStore(database, self.feed.changed)
         self.mailer = Mailer(parent=self)
         self._lock = RunnerLock(database)
+        self._limits = Limits(
+            self.max_running_commands, self.max_running_per_label, self.max_running_per_notebook
+        )
         # Not known before the start; what is submitted then waits for it.
         self._runs: bool | None = None
         runner = NotebookRunner(
@@ -148,8 +155,7 @@ class CommandsManager(LoggingConfigurable):
             self.store,
             run,
             worker=f"{socket.gethostname()[:40]}:{os.getpid()}",
-            places=self.max_running_commands,
-            most_of=self.max_running_per_label,
+            limits=self._limits,
             log=logger,
         )
 
@@ -164,13 +170,13 @@ class CommandsManager(LoggingConfigurable):
                 "Another server runs the commands of this database; this one runs none."
             )
             return
-        for command, pid in await self.store.orphans(_LOST):
+        for command, pid in await self.store.orphans(LOST):
             self.log.warning("Command %d was under way when its server ended.", command.id)
             _end_kernel(pid, command)
         self._queue.start()
 
     async def stop(self) -> None:
-        """Interrupts what runs."""
+        """Interrupts what runs, and hands it back."""
         self.feed.close()
         await self._queue.stop()
         await self.converter.stop()
@@ -203,7 +209,7 @@ class CommandsManager(LoggingConfigurable):
         if not waiting:
             return frozenset()
         running = await self.store.running()
-        throttle = Throttle(running, self.max_running_commands, self.max_running_per_label)
+        throttle = Throttle(running, self._limits)
         return frozenset(each.id for each in waiting if throttle.holds(each, now()))
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:

@@ -35,6 +35,15 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How many commands may run at once: in all, of some labels, of one notebook (0: as many as there are places)."""
+
+    places: int
+    labels: Mapping[str, int] = field(default_factory=dict)
+    notebook: int = 0
+
+
+@dataclass(frozen=True)
 class AttemptInfo:
     """One try. `outcome` is `done`, `error`, `cancelled`, `lost` (its server died), or empty while it goes on."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,9 @@ from ..database.command_tables import Command, CommandAttempt, CommandLog, Comma
 from ..database.engine import Database
 from ..database.tables import now
 from ..errors import Conflict, NotFound
-from .models import AttemptInfo, CommandInfo, Filter, Outcome, ResultFile, Submission
+from . import claims
+from .claims import ACTIVE
+from .models import AttemptInfo, CommandInfo, Filter, Limits, Outcome, ResultFile, Submission
 
 
 class CommandStore:
@@ -102,73 +104,35 @@ class CommandStore:
         return await self._database.read(look)
 
     async def claim(
-        self, worker: str, places: int, most_of: Mapping[str, int]
+        self, worker: str, places: int, limits: Limits, served: Sequence[str] = ()
     ) -> list[CommandInfo]:
-        """Takes up to `places` commands that are due, in their order; each is `running` then, in a new attempt.
+        """Takes up to `places` commands that are due; each is `running` then, in a new attempt of `worker`.
 
-        `most_of` limits how many of a label may run at once; those of a label that is full are passed over.
+        Those that a full label or notebook holds back are passed over. `served` are owners, the one served last at the end.
         """
 
         def work(session: Session) -> list[CommandInfo]:
-            due = (
-                select(Command)
-                .where(Command.status == "waiting", Command.not_before <= now())
-                .order_by(Command.priority.desc(), Command.id)
-                .with_for_update(skip_locked=True)
-            )
-            running = dict(
-                session.execute(
-                    select(func.coalesce(Command.label, ""), func.count())
-                    .where(Command.status.in_(("running", "cancelling")))
-                    .group_by(Command.label)
-                ).all()
-            )
-            taken: list[CommandInfo] = []
-            for command in session.scalars(due).yield_per(100):
-                if len(taken) >= places:
-                    break
-                label = command.label or ""
-                if label in most_of and running.get(label, 0) >= most_of[label]:
-                    continue
-                running[label] = running.get(label, 0) + 1
-                command.status = "running"
-                command.attempt += 1
-                command.cells_done, command.cell_index, command.error = 0, None, None
-                command.started_at = command.started_at or now()
-                command.updated_at = now()
-                session.add(
-                    CommandAttempt(command_id=command.id, number=command.attempt, worker=worker)
-                )
-                session.flush()
-                taken.append(_info(command))
-            return taken
+            return [
+                _info(command) for command in claims.take(session, worker, places, limits, served)
+            ]
 
         taken = await self._database.write(work)
         for command in taken:
             self._changed(command.id)
         return taken
 
-    async def running(self) -> dict[str, int]:
-        """How many commands run now, by label; those without one under the empty text."""
-        counts = (
-            select(func.coalesce(Command.label, ""), func.count())
-            .where(Command.status.in_(_ACTIVE))
-            .group_by(Command.label)
-        )
-        return await self._database.read(lambda session: dict(session.execute(counts).all()))
+    async def put_back(self, worker: str, begun: Collection[int]) -> None:
+        """Lets those wait again that `worker` has taken and has not begun; no attempt is counted."""
+        await self._database.write(lambda session: claims.put_back(session, worker, begun))
 
-    async def next_due(self) -> float | None:
-        """Seconds until the next command that waits for its time is due; None when none does."""
-        earliest = await self._database.read(
-            lambda session: session.scalar(
-                select(func.min(Command.not_before)).where(
-                    Command.status == "waiting", Command.not_before > now()
-                )
-            )
-        )
-        if earliest is None:
-            return None
-        return max((earliest - now()).total_seconds(), 0.0)
+    async def running(self) -> claims.Running:
+        """How many commands run now."""
+        return await self._database.read(claims.running_now)
+
+    async def next_due(self, after: datetime) -> float | None:
+        """Seconds until the first of those is due that were not due at a time; None when there is none."""
+        due = await self._database.read(lambda session: claims.next_due(session, after))
+        return max((due - now()).total_seconds(), 0.0) if due is not None else None
 
     async def progress(
         self, command: CommandInfo, cells: int, cells_done: int, cell_index: int | None
@@ -273,7 +237,7 @@ class CommandStore:
 
         def work(session: Session) -> CommandInfo | None:
             row = session.get(Command, command.id, with_for_update=True)
-            if row is None or row.attempt != command.attempt or row.status not in _ACTIVE:
+            if row is None or row.attempt != command.attempt or row.status not in ACTIVE:
                 return None
             if outcome.notebook or outcome.file is not None:
                 session.merge(
@@ -327,27 +291,24 @@ class CommandStore:
         """
 
         def work(session: Session) -> list[tuple[CommandInfo, int | None]]:
-            found = []
             rows = session.scalars(
-                select(Command).where(Command.status.in_(_ACTIVE)).with_for_update()
+                select(Command).where(Command.status.in_(ACTIVE)).with_for_update()
             ).all()
-            for row in rows:
-                attempt = _attempt(session, row)
-                pid = attempt.kernel_pid if attempt is not None else None
-                stage = attempt.stage if attempt is not None else ""
-                status = "cancelled" if row.status == "cancelling" else "error"
-                why = reason + _OF_STAGE.get(stage, "")
-                _end_attempt(session, row, "lost", why)
-                row.error = {"message": why} if status == "error" else None
-                _settle(row, status, retryable=not stage)
-                session.flush()
-                found.append((_info(row), pid))
-            return found
+            return [_lose(session, row, reason) for row in rows]
 
         return await self._database.write(work)
 
+    async def hand_back(self, command: CommandInfo, reason: str) -> None:
+        """Ends an attempt as `orphans` does, if it still is the command's attempt."""
 
-_ACTIVE = ("running", "cancelling")
+        def work(session: Session) -> None:
+            row = session.get(Command, command.id, with_for_update=True)
+            if row is not None and row.attempt == command.attempt and row.status in ACTIVE:
+                _lose(session, row, reason)
+
+        await self._database.write(work)
+        self._changed(command.id)
+
 
 _OF_STAGE = {
     "sending": " Its mail may have been sent, so it is not sent again.",
@@ -363,6 +324,19 @@ def _settle(row: Command, status: str, retryable: bool) -> None:
         return
     row.status = status
     row.ended_at = now()
+
+
+def _lose(session: Session, row: Command, reason: str) -> tuple[CommandInfo, int | None]:
+    attempt = _attempt(session, row)
+    pid = attempt.kernel_pid if attempt is not None else None
+    stage = attempt.stage if attempt is not None else ""
+    status = "cancelled" if row.status == "cancelling" else "error"
+    why = reason + _OF_STAGE.get(stage, "")
+    _end_attempt(session, row, "lost", why)
+    row.error = {"message": why} if status == "error" else None
+    _settle(row, status, retryable=not stage)
+    session.flush()
+    return _info(row), pid
 
 
 def _attempt(session: Session, row: Command) -> CommandAttempt | None:
@@ -383,7 +357,7 @@ def _of_attempt(command: CommandInfo) -> Any:
     return update(Command).where(
         Command.id == command.id,
         Command.attempt == command.attempt,
-        Command.status.in_(_ACTIVE),
+        Command.status.in_(ACTIVE),
     )
 
 

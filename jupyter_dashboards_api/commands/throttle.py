@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from .models import CommandInfo
+from .claims import Running
+from .models import CommandInfo, Limits
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """The limits, and how many commands run now: `running` by label, those without one under the empty text."""
+    """The limits, and how many commands run now."""
 
-    running: Mapping[str, int]
-    places: int
-    most_of: Mapping[str, int]
+    running: Running
+    limits: Limits
 
     def holds(self, command: CommandInfo, now: datetime) -> bool:
         """Whether a command waits for others to end, and not for its time."""
         if command.status != "waiting" or command.not_before > now:
             return False
-        label = command.label or ""
-        full = label in self.most_of and self.running.get(label, 0) >= self.most_of[label]
-        return full or sum(self.running.values()) >= self.places
+        return (
+            self.running.owners.total() >= self.limits.places
+            or (command.label or "") in self.running.full_labels(self.limits)
+            or command.notebook_id in self.running.full_notebooks(self.limits)
+        )

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jupyter_dashboards_api.commands.feed import CommandFeed, LogPiece, news
-from jupyter_dashboards_api.commands.models import CommandInfo, Outcome, Submission
+from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome, Submission
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.errors import Unavailable
@@ -16,7 +16,7 @@ from jupyter_dashboards_api.errors import Unavailable
 
 async def claimed(store: CommandStore) -> CommandInfo:
     await store.submit(Submission("SparkCommand", "ann", "a.ipynb", None, {}, "x"))
-    (command,) = await store.claim("here", 1, {})
+    (command,) = await store.claim("here", 1, Limits(1))
     return command
 
 

@@ -21,7 +21,7 @@ from jupyter_dashboards_api.commands.mail import (
     MailFailed,
     parse_addresses,
 )
-from jupyter_dashboards_api.commands.models import CommandInfo, Submission
+from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Submission
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.errors import Unreadable
@@ -372,7 +372,7 @@ async def claimed(store: CommandStore, **options: Any) -> CommandInfo:
     await store.submit(
         Submission("NotebookConvertCommand", "ann", "a.ipynb", None, {}, "x", **options)
     )
-    (command,) = await store.claim("here", 1, {})
+    (command,) = await store.claim("here", 1, Limits(1))
     return command
 
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from jupyter_dashboards_api.commands.logs import CommandLogger
-from jupyter_dashboards_api.commands.models import CommandInfo, Outcome, Submission
-from jupyter_dashboards_api.commands.queue import LocalQueue
+from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome, Submission
+from jupyter_dashboards_api.commands.queue import LOST, LocalQueue
 from jupyter_dashboards_api.commands.runner_lock import RunnerLock
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.command_tables import Command
 from jupyter_dashboards_api.database.engine import Database
-from jupyter_dashboards_api.database.tables import now
+from jupyter_dashboards_api.database.tables import Notebook, now
 from jupyter_dashboards_api.errors import Unavailable
 
 SECONDS = 20.0
@@ -46,14 +47,33 @@ def store(database: Database) -> CommandStore:
 
 @asynccontextmanager
 async def queue_of(
-    store: CommandStore, run: Run, places: int = 2, **most_of: int
+    store: CommandStore, run: Run, places: int = 2, notebook: int = 0, **labels: int
 ) -> AsyncIterator[LocalQueue]:
     queue = LocalQueue(
-        store, run, worker="test", places=places, most_of=most_of, log=logging.getLogger("test")
+        store,
+        run,
+        worker="test",
+        limits=Limits(places, labels, notebook),
+        log=logging.getLogger("test"),
     )
     queue.start()
     yield queue
     await queue.stop()
+
+
+async def new_notebooks(database: Database, count: int) -> list[int]:
+    """Ids of notebooks."""
+
+    def work(session: Session) -> list[int]:
+        rows = [
+            Notebook(path=f"{name}.ipynb", uuid=name, short_id=name)
+            for name in map(str, range(count))
+        ]
+        session.add_all(rows)
+        session.flush()
+        return [row.id for row in rows]
+
+    return await database.write(work)
 
 
 async def until(store: CommandStore, number: int, *statuses: str) -> CommandInfo:
@@ -207,9 +227,9 @@ async def test_an_attempt_that_was_taken_over_can_change_nothing_any_more(
     store: CommandStore,
 ) -> None:
     await store.submit(wanted(retry=1))
-    (old,) = await store.claim("a server that hangs", 1, {})
+    (old,) = await store.claim("a server that hangs", 1, Limits(9))
     await store.orphans("It was thought dead.")
-    (new,) = await store.claim("another", 1, {})
+    (new,) = await store.claim("another", 1, Limits(9))
     assert new.attempt == 2
     assert await store.finish(old, Outcome("done")) is None
     assert not await store.progress(old, 1, 1, 0)
@@ -225,7 +245,7 @@ async def test_what_a_dead_server_has_left_is_run_again_if_it_may_and_has_failed
     must_not = (await store.submit(wanted()))[0].id
     cancelling = (await store.submit(wanted(retry=1)))[0].id
     waits = (await store.submit(wanted()))[0].id
-    await store.claim("the dead", 3, {})
+    await store.claim("the dead", 3, Limits(9))
     await store.cancel(cancelling)
     await store.orphans("It was stopped.")
     assert (await store.get(may)).status == "waiting"
@@ -261,20 +281,148 @@ async def test_an_outcome_outlasts_a_database_that_is_away(
     assert failures == 0
 
 
-async def test_a_server_that_stops_leaves_its_command_to_be_found(store: CommandStore) -> None:
-    begun = asyncio.Event()
+async def test_a_server_that_stops_hands_back_what_runs(store: CommandStore) -> None:
+    begun = asyncio.Semaphore(0)
 
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
-        begun.set()
+        begun.release()
         await asyncio.sleep(SECONDS)
+        return Outcome("done")
+
+    may = (await store.submit(wanted(retry=1)))[0].id
+    must_not = (await store.submit(wanted()))[0].id
+    async with queue_of(store, run):
+        for _ in range(2):
+            await asyncio.wait_for(begun.acquire(), SECONDS)
+    assert (await store.get(may)).status == "waiting"
+    lost = await store.get(must_not)
+    assert lost.status == "error"
+    assert lost.error == {"message": LOST}
+    assert [each.outcome for each in await store.attempts(may)] == ["lost"]
+    assert await store.orphans("none is left") == []
+
+
+async def test_owners_take_turns_however_many_commands_one_has_waiting(
+    store: CommandStore,
+) -> None:
+    ran: list[str] = []
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        ran.append(command.owner)
+        return Outcome("done")
+
+    numbers = [(await store.submit(wanted()))[0].id for _ in range(5)]
+    numbers += [(await store.submit(wanted(owner="bob")))[0].id for _ in range(2)]
+    async with queue_of(store, run, places=1):
+        for number in numbers:
+            await until(store, number, "done")
+    assert ran == ["ann", "bob", "ann", "bob", "ann", "ann", "ann"]
+
+
+async def test_a_place_goes_to_the_owner_of_whom_least_runs(store: CommandStore) -> None:
+    for _ in range(5):
+        await store.submit(wanted())
+    await store.submit(wanted(owner="bob"))
+    first = await store.claim("one", 3, Limits(9))
+    assert [each.owner for each in first] == ["ann", "bob", "ann"]
+
+
+async def test_no_more_of_a_notebook_run_at_once_than_are_asked_for(
+    store: CommandStore, database: Database
+) -> None:
+    one, other = await new_notebooks(database, 2)
+    for notebook in (one, one, one, other, None, None):
+        await store.submit(wanted(notebook_id=notebook))
+    taken = await store.claim("one", 9, Limits(9, {}, 1))
+    assert [each.notebook_id for each in taken] == [one, other, None, None]
+    await store.finish(taken[0], Outcome("done"))
+    again = await store.claim("one", 9, Limits(9, {}, 1))
+    assert [each.notebook_id for each in again] == [one]
+
+
+async def test_a_cancellation_while_the_outcome_is_being_noted_leaves_no_command_behind(
+    store: CommandStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noting, go = asyncio.Event(), asyncio.Event()
+    finish = store.finish
+
+    async def slow(command: CommandInfo, outcome: Outcome) -> CommandInfo | None:
+        noting.set()
+        await go.wait()
+        return await finish(command, outcome)
+
+    monkeypatch.setattr(store, "finish", slow)
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        return Outcome("done")
+
+    number = (await store.submit(wanted()))[0].id
+    async with queue_of(store, run) as queue:
+        await asyncio.wait_for(noting.wait(), SECONDS)
+        await store.cancel(number)
+        queue.cancel(number)
+        go.set()
+        await until(store, number, "cancelled")
+
+
+async def test_a_cancellation_at_any_moment_of_a_start_leaves_no_command_behind(
+    store: CommandStore,
+) -> None:
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        await asyncio.sleep(SECONDS)
+        return Outcome("done")
+
+    async with queue_of(store, run, places=3) as queue:
+
+        async def one(turn: int) -> None:
+            number = (await store.submit(wanted()))[0].id
+            queue.wake()
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            await asyncio.sleep(turn / 5000)
+            await store.cancel(number)
+            queue.cancel(number)
+            await until(store, number, "cancelled")
+
+        for turn in range(20):
+            await asyncio.gather(one(turn), one(turn // 2), one(0))
+
+
+async def test_what_was_taken_when_the_database_broke_off_is_run_and_counted_once(
+    store: CommandStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_dashboards_api.commands.queue._AGAIN", 0.05)
+    claim, is_first = store.claim, True
+
+    async def broken(*arguments: Any) -> list[CommandInfo]:
+        nonlocal is_first
+        taken = await claim(*arguments)
+        if is_first:
+            is_first = False
+            raise Unavailable("The database does not answer.")
+        return taken
+
+    monkeypatch.setattr(store, "claim", broken)
+
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         return Outcome("done")
 
     number = (await store.submit(wanted()))[0].id
     async with queue_of(store, run):
-        await asyncio.wait_for(begun.wait(), SECONDS)
-    assert (await store.get(number)).status == "running"
-    ((found, _pid),) = await store.orphans("It was stopped.")
-    assert found.id == number
+        done = await until(store, number, "done", "error")
+    assert done.status == "done"
+    assert done.attempt == 1
+    assert [each.outcome for each in await store.attempts(number)] == ["done"]
+
+
+async def test_what_becomes_due_just_after_the_queue_has_looked_is_not_slept_over(
+    store: CommandStore,
+) -> None:
+    looked = now()
+    await store.submit(wanted())
+    # It was not due then, and is by now.
+    assert await store.next_due(looked) == 0.0
+    assert await store.next_due(now()) is None
 
 
 def test_one_server_at_a_time_runs_the_commands_of_a_database(database: Database) -> None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jupyter_dashboards_api.commands.models import CommandInfo
+from jupyter_dashboards_api.commands.claims import Running
+from jupyter_dashboards_api.commands.models import CommandInfo, Limits
 from jupyter_dashboards_api.commands.throttle import Throttle
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -40,6 +41,13 @@ WAITING = CommandInfo(
 )
 
 
+def running_by(labels: dict[str, int]) -> Running:
+    running = Running()
+    for label, count in labels.items():
+        running.add(label, None, "ann", count)
+    return running
+
+
 @pytest.mark.parametrize(
     ("running", "most_of", "label", "held"),
     [
@@ -56,10 +64,21 @@ WAITING = CommandInfo(
 def test_a_command_is_held_back_by_the_limit_of_all_or_of_its_label(
     running: dict[str, int], most_of: dict[str, int], label: str | None, held: bool
 ) -> None:
-    assert Throttle(running, 4, most_of).holds(replace(WAITING, label=label), NOW) is held
+    throttle = Throttle(running_by(running), Limits(4, most_of))
+    assert throttle.holds(replace(WAITING, label=label), NOW) is held
+
+
+def test_a_command_is_held_back_by_the_limit_of_its_notebook() -> None:
+    running = Running()
+    running.add(None, 7, "ann")
+    one_each = Throttle(running, Limits(4, {}, 1))
+    assert one_each.holds(replace(WAITING, notebook_id=7), NOW)
+    assert not one_each.holds(replace(WAITING, notebook_id=8), NOW)
+    assert not one_each.holds(WAITING, NOW)
+    assert not Throttle(running, Limits(4)).holds(replace(WAITING, notebook_id=7), NOW)
 
 
 def test_one_that_runs_or_waits_for_its_time_is_not() -> None:
-    full = Throttle({"": 4}, 4, {})
+    full = Throttle(running_by({"": 4}), Limits(4))
     assert not full.holds(replace(WAITING, status="running"), NOW)
     assert not full.holds(replace(WAITING, not_before=NOW + timedelta(minutes=1)), NOW)
