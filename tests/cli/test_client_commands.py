@@ -175,6 +175,47 @@ def test_ctrl_c_without_a_terminal_cancels(jupyter: Commands, server: ServerProc
     assert ended(jupyter, server, number) == "cancelled"
 
 
+# --- convert
+
+
+def test_a_notebook_is_converted_as_it_is_or_after_it_was_run(jupyter: Commands) -> None:
+    done = jupyter("convert", "a/sum.ipynb", "--to", "html", "--show-code")
+    assert done.code == 0, done.err
+    assert "Wrote sum.html" in done.err
+    stored = (jupyter.home / "sum.html").read_text()
+    assert "repr" in stored
+    assert "Zaphod" not in stored
+    executed = jupyter(
+        *("convert", "a/sum.ipynb", "--to", "html", "--dashboard", "-o", "run.html"),
+        *("--execute", "-p", "name=Zaphod"),
+    )
+    assert executed.code == 0, executed.err
+    page = (jupyter.home / "run.html").read_text()
+    assert "Zaphod" in page
+    assert "repr" not in page
+
+
+@pytest.mark.browser
+def test_a_notebook_becomes_a_pdf(jupyter: Commands) -> None:
+    done = jupyter("convert", "a/sum.ipynb", "--to", "pdf", "-o", "sum.pdf")
+    assert done.code == 0, done.err
+    assert (jupyter.home / "sum.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_what_can_not_be_converted_says_why_and_writes_nothing(jupyter: Commands) -> None:
+    output = jupyter.home / "nothing.html"
+    for words, why in (
+        (("a/sum.ipynb", "-p", "x=1"), "-p needs --execute"),
+        (("nowhere.ipynb",), "no notebook at this path"),
+        (("fails.ipynb", "--execute"), "ValueError: too bad"),
+        (("a/sum.ipynb", "--mail", "ann"), "is no mail address"),
+    ):
+        done = jupyter("convert", *words, "--to", "html", "-o", str(output))
+        assert done.code == 1
+        assert why in done.err
+    assert not output.exists()
+
+
 # --- logs, cancel
 
 
