@@ -19,7 +19,7 @@ from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
-from ..errors import Unavailable
+from ..errors import DashboardsError, Unavailable
 from ..notebooks.registry import NotebookRegistry
 from .clusters import BadCluster, check_cluster, cluster_of, configured
 from .convert_runner import ConvertRunner
@@ -28,11 +28,13 @@ from .feed import CommandFeed
 from .logs import CommandLogger
 from .mail import Mailer
 from .models import CommandInfo, Limits, Outcome, Submission
+from .peers import Peers
 from .queue import LOST, LocalQueue
 from .runner import NotebookRunner
-from .runner_lock import RunnerLock
 from .store import CommandStore
 from .throttle import Throttle
+
+_HOST = socket.gethostname()[:40]
 
 
 class CommandsManager(LoggingConfigurable):
@@ -121,12 +123,12 @@ class CommandsManager(LoggingConfigurable):
         self.feed = CommandFeed(self.max_streams)
         self.store = CommandStore(database, self.feed.changed)
         self.mailer = Mailer(parent=self)
-        self._lock = RunnerLock(database)
+        self._peers = Peers(
+            database, begin=self._begin, end=self._end, heard=self._heard, log=logger
+        )
         self._limits = Limits(
             self.max_running_commands, self.max_running_per_label, self.max_running_per_notebook
         )
-        # Not known before the start; what is submitted then waits for it.
-        self._runs: bool | None = None
         runner = NotebookRunner(
             commands=self.store,
             contents=contents,
@@ -151,48 +153,68 @@ class CommandsManager(LoggingConfigurable):
             is_conversion = command.command_type == CONVERT
             return converting.run(command, log) if is_conversion else runner.run(command, log)
 
-        self._queue = LocalQueue(
+        self._run = run
+        self._logger = logger
+        self._queue = self._new_queue()
+
+    def _new_queue(self) -> LocalQueue:
+        return LocalQueue(
             self.store,
-            run,
-            worker=f"{socket.gethostname()[:40]}:{os.getpid()}",
+            self._run,
+            worker=f"{_HOST}:{os.getpid()}",
             limits=self._limits,
-            log=logger,
+            log=self._logger,
         )
 
     async def start(self) -> None:
-        """Ends what a server that died has left, and takes commands from then on.
-
-        Only one server runs the commands of a database; another one that starts beside it runs none, and takes none.
-        """
-        self._runs = await asyncio.to_thread(self._lock.take)
-        if not self._runs:
-            self.log.warning(
-                "Another server runs the commands of this database; this one runs none."
-            )
-            return
-        for command, pid in await self.store.orphans(LOST):
-            self.log.warning("Command %d was under way when its server ended.", command.id)
-            _end_kernel(pid, command)
-        self._queue.start()
+        """Takes commands from then on, unless another server runs those of this database; else when that one is gone."""
+        await self._peers.start()
 
     async def stop(self) -> None:
         """Interrupts what runs, and hands it back."""
         self.feed.close()
+        self._peers.close()
         await self._queue.stop()
         await self.converter.stop()
-        await asyncio.to_thread(self._lock.release)
+        await self._peers.stop()
+
+    async def _begin(self) -> None:
+        for command, pid in await self.store.orphans(LOST, _HOST):
+            self.log.warning("Command %d was under way when its server ended.", command.id)
+            _end_kernel(pid, command)
+        self._queue = self._new_queue()
+        self._queue.start()
+
+    async def _end(self) -> None:
+        await self._queue.stop()
+
+    def _heard(self, word: str) -> None:
+        """What another server has done, as `submit` and `cancel` tell it; the empty text: perhaps something."""
+        self._queue.wake()
+        if word.isdecimal():
+            self._queue.cancel(int(word))
+        elif not word:
+            self._looking = asyncio.ensure_future(self._cancel_asked())
+
+    async def _cancel_asked(self) -> None:
+        with contextlib.suppress(DashboardsError):
+            for command_id in await self.store.cancelling():
+                self._queue.cancel(command_id)
 
     async def submit(self, submission: Submission) -> CommandInfo:
         """Stores a command; it waits then. Raises `Conflict` for an idempotency key that was another command's.
 
-        Raises `Unavailable` when another server runs the commands of this database: nobody would wake it.
+        Raises `Unavailable` when another server runs the commands of this database, and can't be told.
         """
-        if self._runs is False:
+        is_elsewhere = self._peers.runs is False
+        if is_elsewhere and not self._peers.can_tell:
             raise Unavailable(
                 "Another server runs the commands of this database: send it there.", 60
             )
         command, is_new = await self.store.submit(submission)
-        if is_new:
+        if is_new and is_elsewhere:
+            await self._peers.tell("new")
+        elif is_new:
             self._queue.wake()
         return command
 
@@ -215,7 +237,10 @@ class CommandsManager(LoggingConfigurable):
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
         """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""
         cancelled, command = await self.store.cancel(command_id)
-        self._queue.cancel(command_id)
+        if self._peers.runs is False and self._peers.can_tell:
+            await self._peers.tell(str(command_id))
+        else:
+            self._queue.cancel(command_id)
         return cancelled, command
 
 

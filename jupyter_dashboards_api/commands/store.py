@@ -129,6 +129,11 @@ class CommandStore:
         """How many commands run now."""
         return await self._database.read(claims.running_now)
 
+    async def cancelling(self) -> list[int]:
+        """The ids of those whose cancellation has been asked for, and that have not ended yet."""
+        wanted = select(Command.id).where(Command.status == "cancelling")
+        return await self._database.read(lambda session: list(session.scalars(wanted)))
+
     async def next_due(self, after: datetime) -> float | None:
         """Seconds until the first of those is due that were not due at a time; None when there is none."""
         due = await self._database.read(lambda session: claims.next_due(session, after))
@@ -284,8 +289,8 @@ class CommandStore:
         self._changed(command_id)
         return cancelled
 
-    async def orphans(self, reason: str) -> list[tuple[CommandInfo, int | None]]:
-        """Ends the attempts that were under way when their server died, with the pids of their kernels.
+    async def orphans(self, reason: str, host: str = "") -> list[tuple[CommandInfo, int | None]]:
+        """Ends the attempts that were under way when their server died, with the pids of their kernels on `host`.
 
         Their commands wait again if they have retries left, and have failed otherwise.
         """
@@ -294,7 +299,7 @@ class CommandStore:
             rows = session.scalars(
                 select(Command).where(Command.status.in_(ACTIVE)).with_for_update()
             ).all()
-            return [_lose(session, row, reason) for row in rows]
+            return [_lose(session, row, reason, host) for row in rows]
 
         return await self._database.write(work)
 
@@ -326,9 +331,13 @@ def _settle(row: Command, status: str, retryable: bool) -> None:
     row.ended_at = now()
 
 
-def _lose(session: Session, row: Command, reason: str) -> tuple[CommandInfo, int | None]:
+def _lose(
+    session: Session, row: Command, reason: str, host: str = ""
+) -> tuple[CommandInfo, int | None]:
     attempt = _attempt(session, row)
-    pid = attempt.kernel_pid if attempt is not None else None
+    # On another machine the number is another process.
+    is_here = attempt is not None and attempt.worker.rpartition(":")[0] == host
+    pid = attempt.kernel_pid if attempt is not None and is_here else None
     stage = attempt.stage if attempt is not None else ""
     status = "cancelled" if row.status == "cancelling" else "error"
     why = reason + _OF_STAGE.get(stage, "")

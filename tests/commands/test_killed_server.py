@@ -12,7 +12,9 @@ from typing import Any
 import nbformat
 import psutil
 from nbformat.v4 import new_code_cell, new_notebook
+from sqlalchemy import create_engine, text
 
+from tests.postgres import Postgres
 from tests.servers import TOKEN, ServerProcess, dashboards_server
 
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
@@ -90,19 +92,94 @@ def test_what_ran_is_run_again_if_it_may_what_waited_runs_and_no_kernel_is_left(
     assert alive == []
 
 
-def test_none_of_many_is_lost_when_the_server_is_killed_again_and_again(tmp_path: Path) -> None:
+def test_a_server_that_is_asked_to_stop_hands_back_what_runs_and_leaves_no_kernel(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    write(folder, "long.ipynb", "import time; time.sleep(60)")
+    with dashboards_server(folder, tmp_path) as server:
+        may, must_not = submit(server, "long.ipynb", retry=1), submit(server, "long.ipynb")
+        for number in (may, must_not):
+            until(server, number, "running")
+        kernels = psutil.Process(server.process.pid).children(recursive=True)
+        server.process.terminate()
+        server.process.wait(20)
+    _, alive = psutil.wait_procs(kernels, timeout=5)
+    assert alive == []
+    with dashboards_server(folder, tmp_path) as server:
+        assert until(server, may, "running")["attempt"] == 2
+        assert until(server, must_not, "error")["attempt"] == 1
+        ask(server, "PUT", f"commands/{may}", {"status": "kill"})
+        cancelled = until(server, may, "cancelled")
+        assert [each["outcome"] for each in cancelled["attempts"]] == ["lost", "cancelled"]
+
+
+def test_when_the_server_that_runs_them_is_killed_its_peer_takes_over(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    write(folder, "long.ipynb", "import time; time.sleep(4)")
+    write(folder, "endless.ipynb", "import time; time.sleep(600)")
+    write(folder, "short.ipynb", "print(6 * 7)")
+    database = f"--Database.url={postgres.new_database()}"
+    with (
+        dashboards_server(folder, tmp_path, database) as first,
+        dashboards_server(folder, tmp_path, database) as second,
+    ):
+        # What one is asked for runs on the other, and is cancelled from here.
+        assert until(second, submit(second, "short.ipynb"), "done")["attempt"] == 1
+        endless = submit(second, "endless.ipynb")
+        until(second, endless, "running")
+        ask(second, "PUT", f"commands/{endless}", {"status": "kill"})
+        assert until(second, endless, "cancelled")["attempt"] == 1
+        # Cut off from the database for a moment, the first one goes on.
+        may, must_not = submit(first, "long.ipynb", retry=1), submit(first, "long.ipynb")
+        for number in (may, must_not):
+            until(second, number, "running")
+        cut_off(database)
+        for number in (may, must_not):
+            assert until(second, number, "done")["attempt"] == 1
+        may, must_not = submit(first, "long.ipynb", retry=1), submit(first, "long.ipynb")
+        for number in (may, must_not):
+            until(second, number, "running")
+        kill(first)
+        waits = submit(second, "short.ipynb")
+        assert until(second, waits, "done")["attempt"] == 1
+        again = until(second, may, "done")
+        assert [each["outcome"] for each in again["attempts"]] == ["lost", "done"]
+        assert until(second, must_not, "error")["attempt"] == 1
+
+
+def cut_off(option: str) -> None:
+    """Ends all sessions of a database but the own one."""
+    engine = create_engine(option.partition("=")[2])
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    engine.dispose()
+
+
+def test_none_of_many_is_lost_when_the_server_is_killed_again_and_again(
+    tmp_path: Path, database_url: str
+) -> None:
     folder = tmp_path / "notebooks"
     folder.mkdir()
     write(folder, "short.ipynb", "print(6 * 7)")
     numbers: list[int] = []
     chance = random.Random(7)
-    for _ in range(3):
-        with dashboards_server(folder, tmp_path) as server:
+    for _ in range(3 if database_url.startswith("sqlite") else 2):
+        with dashboards_server(folder, tmp_path, f"--Database.url={database_url}") as server:
             # Each was acknowledged before the server died.
             numbers += [submit(server, "short.ipynb", retry=3) for _ in range(8)]
             time.sleep(chance.uniform(0.05, 1.2))
             kill(server)
-    with dashboards_server(folder, tmp_path) as server:
+    with dashboards_server(folder, tmp_path, f"--Database.url={database_url}") as server:
         for number in numbers:
             command = until(server, number, "done", "error")
             assert command["status"] == "done", command["error"]

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from jupyter_dashboards_api.commands.logs import CommandLogger
 from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome, Submission
+from jupyter_dashboards_api.commands.peers import Peers
 from jupyter_dashboards_api.commands.queue import LOST, LocalQueue
 from jupyter_dashboards_api.commands.runner_lock import RunnerLock
 from jupyter_dashboards_api.commands.store import CommandStore
@@ -105,13 +106,14 @@ async def test_no_more_run_at_once_than_there_are_places_and_none_is_run_twice(
 ) -> None:
     running = most = 0
     ran: list[int] = []
+    go = asyncio.Event()
 
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         nonlocal running, most
         running += 1
         most = max(most, running)
         ran.append(command.id)
-        await asyncio.sleep(0.01)
+        await go.wait()
         running -= 1
         return Outcome("done")
 
@@ -120,6 +122,10 @@ async def test_no_more_run_at_once_than_there_are_places_and_none_is_run_twice(
         for _ in range(20):
             numbers.append((await store.submit(wanted()))[0].id)
             queue.wake()
+        async with asyncio.timeout(SECONDS):
+            while running < 3:
+                await asyncio.sleep(0.01)
+        go.set()
         for number in numbers:
             await until(store, number, "done")
     assert most == 3
@@ -425,6 +431,15 @@ async def test_what_becomes_due_just_after_the_queue_has_looked_is_not_slept_ove
     assert await store.next_due(now()) is None
 
 
+async def test_only_a_kernel_of_this_machine_is_ended_by_its_number(store: CommandStore) -> None:
+    for worker in ("here:1", "there:1"):
+        await store.submit(wanted())
+        (command,) = await store.claim(worker, 1, Limits(9))
+        await store.kernel(command, "k", 4711)
+    found = await store.orphans("It was stopped.", "here")
+    assert [pid for _, pid in found] == [4711, None]
+
+
 def test_one_server_at_a_time_runs_the_commands_of_a_database(database: Database) -> None:
     first, second = RunnerLock(database), RunnerLock(database)
     assert first.take()
@@ -432,3 +447,40 @@ def test_one_server_at_a_time_runs_the_commands_of_a_database(database: Database
     first.release()
     assert second.take()
     second.release()
+
+
+async def test_a_server_takes_the_place_of_one_that_is_gone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_dashboards_api.commands.peers._LOOK", 0.05)
+    words: asyncio.Queue[str] = asyncio.Queue()
+    begun: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+
+    def peer(number: int) -> Peers:
+        async def begin() -> None:
+            begun[number].set()
+
+        async def end() -> None:
+            raise AssertionError("nobody else can run them")
+
+        return Peers(
+            database,
+            begin=begin,
+            end=end,
+            heard=lambda word: words.put_nowait(word) if word else None,
+            log=logging.getLogger("test"),
+        )
+
+    first, second = peer(0), peer(1)
+    await first.start()
+    assert begun[0].is_set()
+    await second.start()
+    assert second.runs is False
+    if second.can_tell:
+        await second.tell("17")
+        assert await asyncio.wait_for(words.get(), SECONDS) == "17"
+    assert not begun[1].is_set()
+    await first.stop()
+    await asyncio.wait_for(begun[1].wait(), SECONDS)
+    assert second.runs
+    await second.stop()
