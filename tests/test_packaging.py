@@ -231,16 +231,18 @@ def test_every_import_of_the_package_is_a_declared_dependency() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     always = names_of(setup["options"]["install_requires"])
-    # What an extra brings is imported only by the function that uses it.
+    # What an extra brings is imported only by the function that uses it, and named by types, which import nothing.
     on_demand = always | {
         name
-        for extra in ("pam", "postgres")
+        for extra in ("convert", "pam", "postgres", "spark")
         for name in names_of(setup["options.extras_require"][extra])
     }
     providers = importlib.metadata.packages_distributions()
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        functions = [node for node in ast.walk(tree) if isinstance(node, FUNCTION)]
+        functions = [
+            node for node in ast.walk(tree) if isinstance(node, FUNCTION) or is_typing(node)
+        ]
         inside = {node for function in functions for node in ast.walk(function)}
         for declared, nodes in ((on_demand, inside), (always, set(ast.walk(tree)) - inside)):
             for module in imported_modules(nodes):
@@ -248,6 +250,12 @@ def test_every_import_of_the_package_is_a_declared_dependency() -> None:
                     continue
                 names = {canonical(name) for name in providers.get(module, [module])}
                 assert names & declared, f"{path.name} imports {module}"
+
+
+def is_typing(node: ast.AST) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`."""
+    test = node.test if isinstance(node, ast.If) else None
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
 
 
 def names_of(requirements: str) -> set[str]:
