@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Unreadable
+from .models import Submission
 from .parameters import parsed_arguments
 
 MAX_TEXT = 255
@@ -51,6 +52,49 @@ class RunRequest:
     upload_to_source: bool
     idempotency_key: str | None
     request_hash: str
+
+    def submission(self, path: str, notebook_id: int, owner: str) -> Submission:
+        """The command to store, of the notebook that lies at `path` now."""
+        shown: dict[str, Any] = {
+            "cmdline": None,
+            "language": "notebook",
+            "note_id": notebook_id,
+            "program": None,
+            "arguments": self.arguments_text,
+            "user_program_arguments": None,
+            "sql": None,
+            "md_cmd": True,
+            "app_id": None,
+            "retry": self.retry,
+        }
+        if self.path is not None:
+            shown |= {
+                "path": self.path,
+                "upload_to_source": self.upload_to_source,
+                "retry_delay": self.retry_delay,
+            }
+        return Submission(
+            command_type=self.command_type,
+            owner=owner,
+            path=path,
+            notebook_id=notebook_id,
+            payload={
+                "command": shown,
+                "argument_values": json.loads(json.dumps(self.arguments)),
+                "can_notify": self.can_notify,
+                "pool": self.pool,
+                "upload_to_source": self.upload_to_source,
+            },
+            request_hash=self.request_hash,
+            name=self.name,
+            tags=self.tags,
+            label=self.label,
+            priority=self.priority,
+            timeout=self.timeout,
+            retry=self.retry,
+            retry_delay=self.retry_delay,
+            idempotency_key=self.idempotency_key,
+        )
 
 
 def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,7 @@ from tornado.web import authenticated
 from ..commands.convert_submission import CONVERT, ConvertRequest, convert_request
 from ..commands.copy_page import copy_page
 from ..commands.history import history_query
-from ..commands.models import CommandInfo, Submission
+from ..commands.models import CommandInfo
 from ..commands.results import unpacked
 from ..commands.submission import Refused, RunRequest, run_request
 from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
@@ -45,7 +44,8 @@ class CommandsHandler(CommandsAPIHandler):
                 if isinstance(request, ConvertRequest):
                     submission = request.submission(await self._to_convert(request), owner)
                 else:
-                    submission = _submission(request, await self._notebook(request), owner)
+                    notebook = await self._notebook(request)
+                    submission = request.submission(notebook.path, notebook.id, owner)
                 command = await self.commands.submit(submission)
         except Conflict as error:
             raise Refused(error.message) from error
@@ -329,47 +329,3 @@ def _results(command: CommandInfo, text: str | None) -> dict[str, Any]:
     if command.command_type == CONVERT and command.status == "done":
         return {"inline": False, "results": None, "result_location": _locations(command)}
     return {"inline": True, "results": text if command.status == "done" else None}
-
-
-def _submission(request: RunRequest, notebook: NotebookId, owner: str) -> Submission:
-    is_jupyter = request.command_type == "JupyterNotebookCommand"
-    shown: dict[str, Any] = {
-        "cmdline": None,
-        "language": "notebook",
-        "note_id": notebook.id,
-        "program": None,
-        "arguments": request.arguments_text,
-        "user_program_arguments": None,
-        "sql": None,
-        "md_cmd": True,
-        "app_id": None,
-        "retry": request.retry,
-    }
-    if is_jupyter:
-        shown |= {
-            "path": request.path,
-            "upload_to_source": request.upload_to_source,
-            "retry_delay": request.retry_delay,
-        }
-    return Submission(
-        command_type=request.command_type,
-        owner=owner,
-        path=notebook.path,
-        notebook_id=notebook.id,
-        payload={
-            "command": shown,
-            "argument_values": json.loads(json.dumps(request.arguments)),
-            "can_notify": request.can_notify,
-            "pool": request.pool,
-            "upload_to_source": request.upload_to_source,
-        },
-        request_hash=request.request_hash,
-        name=request.name,
-        tags=request.tags,
-        label=request.label,
-        priority=request.priority,
-        timeout=request.timeout,
-        retry=request.retry,
-        retry_delay=request.retry_delay,
-        idempotency_key=request.idempotency_key,
-    )
