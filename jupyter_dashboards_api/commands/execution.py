@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import zmq
 from jupyter_core.utils import ensure_async
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from nbclient import NotebookClient
@@ -27,6 +28,7 @@ _POLL = 0.4
 """Seconds between two looks whether the kernel is alive: a death is seen within two of them."""
 
 _GATEWAY_POLL = 2.0
+_RECONNECT_MS = 10
 _QUESTION = 0.05
 _LONGEST_QUESTION = 1.0
 _INTERRUPT_SECONDS = 5.0
@@ -128,6 +130,8 @@ class Execution:
         if isinstance(self._manager, GatewayKernels):
             return await kernel.connect(self._died.set)
         channels = kernel.client()
+        # A kernel that just starts does not listen yet; ZMQ would try again after 100 ms only.
+        channels.context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         channels.start_channels()
         return channels
 

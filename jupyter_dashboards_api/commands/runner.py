@@ -17,6 +17,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from ..dashboards.contents import ContentsStore, parent_path
 from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
+from ..kernels.process import kill, pid_of
 from . import spark
 from .clusters import Cluster, cluster_of, kernelspec_of
 from .execution import CellFailed, Execution, KernelDied, TimedOut
@@ -137,7 +138,7 @@ class NotebookRunner:
             kernel_name=kernel_name,
             env=self._environment(command, cluster),
         )
-        pid = self._pid(manager, kernel_id)
+        pid = pid_of(manager, kernel_id)
         found: list[Mapping[str, Any]] = []
 
         def session(about: Mapping[str, Any]) -> None:
@@ -235,13 +236,10 @@ class NotebookRunner:
         language = spec["spec"].get("language") if isinstance(spec, dict) else spec.language
         return name, str(language or "").lower()
 
-    def _pid(self, manager: Any, kernel_id: str) -> int | None:
-        provisioner = getattr(manager.get_kernel(kernel_id), "provisioner", None)
-        pid = getattr(provisioner, "pid", None)
-        return pid if isinstance(pid, int) else None
-
     async def _end(self, manager: Any, kernel_id: str, pid: int | None) -> None:
         """Ends the kernel, however it is; a kernel never outlives its attempt."""
+        with contextlib.suppress(Exception):
+            await kill(manager, kernel_id)
         for _ in range(3):
             if kernel_id not in manager:
                 break
