@@ -63,7 +63,8 @@ try { Object.defineProperty(Navigator.prototype, "sendBeacon", { value: () => fa
 """
 
 _READY = """() => document.body && "ready" in document.body.dataset
-  && !document.querySelector('[aria-busy="true"]') && document.fonts.status === "loaded" """
+  && !document.querySelector('[aria-busy="true"]') && document.fonts.status === "loaded"
+  && Array.from(document.images).every((image) => image.complete)"""
 
 _WIDTH = 1100
 _MARGIN = 0.45

@@ -11,7 +11,7 @@ import json
 import mimetypes
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ class PageExporter:
         rendered = self._renderer.render(
             shown, path, trusted=trusted, inline=True, show_code=show_code and is_note
         )
+        extensions = _extensions(rendered, trusted=trusted) if inline else []
         nonce = secrets.token_urlsafe(16)
         policy = page_policy(nonce, trusted=trusted, inline=inline)
         html = self._templates.get_template("export.html.j2").render(
@@ -83,9 +84,10 @@ class PageExporter:
             inline=inline,
             nonce=nonce,
             policy=policy,
-            config=_json(_config(rendered, trusted=trusted, inline=inline)),
+            config=_json(_config(rendered, extensions, trusted=trusted, inline=inline)),
             styles=_styles(),
-            scripts=_scripts(nonce, rendered.body, inline=inline),
+            widgets=_widgets(rendered),
+            scripts=_scripts(nonce, extensions, inline=inline),
             body=rendered.body.decode(),
         )
         return MemoryPage(html.encode(), policy, rendered.layout.is_grid, _file)
@@ -117,7 +119,13 @@ def _json(value: Any) -> str:
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def _config(rendered: RenderedDashboard, *, trusted: bool, inline: bool) -> dict[str, Any]:
+def _config(
+    rendered: RenderedDashboard,
+    extensions: Sequence[Mapping[str, Any]],
+    *,
+    trusted: bool,
+    inline: bool,
+) -> dict[str, Any]:
     css = frontend.manifest.get("css", {})
     return {
         "baseUrl": "/",
@@ -127,7 +135,7 @@ def _config(rendered: RenderedDashboard, *, trusted: bool, inline: bool) -> dict
         "css": {name: _base64(_css(file).encode()) for name, file in css.items()}
         if inline
         else css,
-        "labextensionsUrl": _data_list(rendered.body) if inline else _LAB_LIST,
+        "labextensionsUrl": _data_list(extensions) if inline else _LAB_LIST,
         "path": "",
         "title": rendered.title,
         "plain": False,
@@ -142,20 +150,27 @@ def _config(rendered: RenderedDashboard, *, trusted: bool, inline: bool) -> dict
     }
 
 
+def _widgets(rendered: RenderedDashboard) -> str:
+    """What the client's `widgets/stored.ts` reads."""
+    if not rendered.widgets:
+        return ""
+    return _json({"version_major": 2, "version_minor": 0, "state": rendered.widgets})
+
+
 def _styles() -> str:
     entry = frontend.manifest.get("entries", {}).get("dash", {}).get("css")
     code = str(HtmlFormatter().get_style_defs(".dash-code"))
     return (_css(entry) if entry else "") + code + _STYLE
 
 
-def _scripts(nonce: str, body: bytes, *, inline: bool) -> str:
+def _scripts(nonce: str, extensions: Sequence[Mapping[str, Any]], *, inline: bool) -> str:
     entry = frontend.manifest.get("entries", {}).get("dash", {}).get("js")
     if not entry:
         return ""
     if not inline:
         return f'<script type="module" src="{_STATIC}{entry}" nonce="{nonce}"></script>'
     modules = _json({"imports": _modules()})
-    files = _extension_files(body)
+    files = _extension_files(extensions)
     offline = (
         f'<script type="application/json" id="dash-files" nonce="{nonce}">{_json(files)}</script>\n'
         f'<script nonce="{nonce}">{_OFFLINE}</script>\n'
@@ -169,27 +184,30 @@ def _scripts(nonce: str, body: bytes, *, inline: bool) -> str:
     )
 
 
-def _extensions(body: bytes) -> list[dict[str, Any]]:
-    """The installed extensions that a file of its own needs: a page of charts by plotly brings plotly along."""
-    if _PLOTLY_MARK not in body:
-        return []
-    return [item for item in _installed() if item["name"] == "jupyterlab-plotly"]
+def _extensions(rendered: RenderedDashboard, *, trusted: bool) -> list[dict[str, Any]]:
+    """The installed extensions that a file of its own needs: a page of charts by plotly brings plotly along.
+
+    Those of widgets are mostly named like their modules. Their code runs only where the author is trusted.
+    """
+    names = {"jupyterlab-plotly"} if _PLOTLY_MARK in rendered.body else set()
+    if trusted:
+        names.update(str(model["model_module"]) for model in rendered.widgets.values())
+    return [item for item in _installed() if item["name"] in names] if names else []
 
 
 def _installed() -> list[dict[str, Any]]:
     return [{**item, "url": f"{ORIGIN}{_LAB}{item['name']}"} for item in lab_extensions.scan()]
 
 
-def _data_list(body: bytes) -> str:
-    listed = json.dumps(_extensions(body)).encode()
-    return f"data:application/json;base64,{_base64(listed)}"
+def _data_list(extensions: Sequence[Mapping[str, Any]]) -> str:
+    return f"data:application/json;base64,{_base64(json.dumps(extensions).encode())}"
 
 
-def _extension_files(body: bytes) -> dict[str, str]:
-    """The scripts of those extensions by the URLs that they would have."""
+def _extension_files(extensions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The scripts of extensions by the URLs that they would have."""
     found = {}
-    for item in _extensions(body):
-        entry = lab_extensions.file(f"{item['name']}/{item['load']}")
+    for item in extensions:
+        entry = lab_extensions.file(f"{item['name']}/{item['load'].removeprefix('./')}")
         for file in sorted(entry.parent.glob("*.js")) if entry is not None else ():
             found[f"{item['url']}/static/{file.name}"] = file.read_text()
     return found

@@ -23,6 +23,8 @@ from nbconvert.filters import ansi2html as nbconvert_ansi2html
 
 from .sanitiser import REFUSED, nothing_but_scripts, sanitised, style_sheet
 from .terminal import overwritten
+from .widgets import VIEW as _WIDGET
+from .widgets import Model, is_core, model_of, needed
 
 _IMAGE_EXTENSIONS = {
     "image/png": "png",
@@ -33,7 +35,6 @@ _IMAGE_EXTENSIONS = {
 }
 
 # In the client's order of preference (`frontend/src/render/index.ts`).
-_WIDGET = "application/vnd.jupyter.widget-view+json"
 _SCRIPTED = re.compile(
     r"application/(vnd\.plotly\.v\d+\+json|vnd\.vega(lite)?\.v\d+(\.|\+)json|geo\+json|json)"
 )
@@ -60,6 +61,11 @@ _VOID = frozenset(
 
 # A span without a background of its own.
 _OWN_COLOUR = re.compile(r'<span((?: class="(?:(?!-bg)[^"])*")?) style="color: (rgb\([\d,]+\))">')
+
+_NOT_STORED = (
+    "<div>This control is not stored in the notebook.<br>"
+    "<small>For authors: save it with its widget state, or have it run first.</small></div>"
+)
 
 _DATA_URI = re.compile(r"data:(image/[\w.+-]+);base64,(.*)", re.DOTALL)
 
@@ -109,7 +115,11 @@ class OutputReader:
     """Whether the author's HTML may act as it likes. Otherwise it is sanitised."""
     complete: bool = False
     """For a file, which no kernel will finish: with a trusted author's scripts, and plots of any size."""
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """The widgets whose state the notebook holds; a file shows them."""
     images: dict[str, Image] = field(default_factory=dict)
+    shown_models: list[str] = field(default_factory=list)
+    """Those that have been asked for."""
     image_url: Any = None
     """Image name → URL, for images inside HTML."""
 
@@ -137,6 +147,23 @@ class OutputReader:
                     found.append(piece)
         if stream:
             found.append(_stream(stream))
+        return found
+
+    def widgets(self) -> dict[str, dict[str, Any]]:
+        """The states of all that the widgets which were asked for are made of."""
+        return needed(self.models, self.shown_models, self._kept_outputs)
+
+    def _kept_outputs(self, outputs: Iterable[Any]) -> list[Any]:
+        """The outputs of an Output widget, which the client draws, without source of cells."""
+        found: list[Any] = []
+        for output in outputs:
+            if not isinstance(output, Mapping):
+                continue
+            if output.get("output_type") == "error" and not self.show_tracebacks:
+                output = {"output_type": "error", "ename": "CellError", "evalue": self.error_text}
+            elif output.get("name") == "stderr" and not self.show_stderr:
+                continue
+            found.append(output)
         return found
 
     def clean_html(self, html: str) -> str:
@@ -203,6 +230,11 @@ class OutputReader:
         plot = scripted is not None and not scripted.endswith(("/json", "/geo+json"))
         if _WIDGET in data or plot or any(mime in data for mime in _BOKEH):
             image = self._picture(data, metadata, alt)
+            model = model_of(data.get(_WIDGET), self.models)
+            # A picture beats what may not be able to draw itself without its kernel.
+            if model is not None and (image is None or is_core(self.models[model])):
+                self.shown_models.append(model)
+                return Piece("placeholder", _WIDGET, data=self._embedded({"model_id": model}))
             payload = self._embedded(data[scripted]) if scripted is not None and plot else None
             mime = scripted if scripted is not None and plot else _WIDGET
             if image is not None:
@@ -212,7 +244,8 @@ class OutputReader:
                     return Piece("placeholder", html=REFUSED)
                 if self.complete:
                     return self._script(data)
-            return Piece("placeholder", mime=mime, data=payload)
+            missing = self.complete and payload is None
+            return Piece("placeholder", mime, _NOT_STORED if missing else "", data=payload)
         if "text/html" in data:
             source = _text(data["text/html"])
             html = self.clean_html(source)

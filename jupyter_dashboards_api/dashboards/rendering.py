@@ -9,7 +9,7 @@ import json
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from traitlets.config import LoggingConfigurable
 
 from .layout import CellInfo, Layout, Placement, layout_of
 from .outputs import Image, OutputReader, Piece
+from .widgets import stored_models
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "nbconvert"
 
@@ -45,6 +46,8 @@ class RenderedDashboard:
     has_heading: bool
     as_of: datetime | None
     images: Mapping[str, Image]
+    widgets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """For an export: the states of the widgets that it shows, by their ids."""
 
     @property
     def size(self) -> int:
@@ -102,7 +105,7 @@ class DashboardRenderer(LoggingConfigurable):
         """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images.
 
         HTML of the author's is sanitised unless the notebook is `trusted`. With `inline` the body has all that it
-        shows, images, a trusted author's scripts and plots of any size; with `show_code` it has the code of the cells. Both
+        shows, images, widgets, a trusted author's scripts and plots of any size; with `show_code` it has the code of the cells. Both
         are for exports only.
         """
         layout = layout_of(
@@ -119,6 +122,7 @@ class DashboardRenderer(LoggingConfigurable):
         )
         if inline:
             reader.complete = True
+            reader.models = stored_models(notebook.metadata)
             reader.image_url = lambda name: reader.images[name].data_uri
         cells = [
             _view_of_cell(notebook.cells[placement.index], placement, reader)
@@ -152,6 +156,7 @@ class DashboardRenderer(LoggingConfigurable):
             has_heading=bool(heading),
             as_of=_as_of(notebook.cells) or last_modified,
             images=reader.images,
+            widgets=reader.widgets(),
         )
 
     def payload(self, notebook: NotebookNode, view: str | None = None) -> list[dict[str, Any]]:

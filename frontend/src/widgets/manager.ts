@@ -17,11 +17,12 @@ import type { Kernel, Message, RenderContext } from "../types.ts";
 import { CommRouter } from "./comm.ts";
 import { ErrorModel, ErrorView, reasonOf } from "./errors.ts";
 import { labelControls } from "./labels.ts";
+import { StoredKernel } from "./stored.ts";
 
 export interface WidgetManager {
   /** Takes an iopub message; resolves when all models have taken it in. Knows messages it has had before. */
   handle(message: Message): Promise<void>;
-  /** Fetches the widgets that live in the kernel already (a page that joins a running kernel). */
+  /** Fetches the widgets that live in the kernel already (a page that joins a running kernel), or came with the page. */
   restore(): Promise<void>;
   dispose(): void;
 }
@@ -71,10 +72,15 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
 
   restore(): Promise<void> {
     // Shared while it runs: a page of many views asks once.
-    this.#restoring ??= this._loadFromKernel().finally(() => {
+    this.#restoring ??= this.#restore().finally(() => {
       this.#restoring = null;
     });
     return this.#restoring;
+  }
+
+  async #restore(): Promise<void> {
+    if (this.kernel instanceof StoredKernel) await this.set_state(this.kernel.state as never);
+    else await this._loadFromKernel();
   }
 
   dispose(): void {
@@ -85,7 +91,8 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
 
   /** Shows the cause when a class is missing or its constructor throws; base-manager's own error model throws itself. */
   override async _make_model(options: IModelOptions & { model_id: string }, state: Exports = {}): Promise<WidgetModel> {
-    const { model_id, comm, model_name, model_module, model_module_version } = options;
+    const { model_id, model_name, model_module, model_module_version } = options;
+    const comm = options.comm ?? this.#silentComm(model_id);
     let model: WidgetModel;
     try {
       const Model = (await this.loadClass(model_name, model_module, model_module_version)) as typeof WidgetModel;
@@ -98,6 +105,11 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
     model.name = model_name;
     model.module = model_module;
     return model;
+  }
+
+  /** In a file: without a comm, each widget is marked as cut off from its kernel, and some can't be drawn. */
+  #silentComm(id: string): IClassicComm | undefined {
+    return this.kernel instanceof StoredKernel ? this.#router.create(id, this.comm_target_name) : undefined;
   }
 
   override create_view<V extends WidgetView>(model: WidgetModel, options: unknown = {}): Promise<V> {
@@ -143,9 +155,14 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
 
   async #typeset(node: HTMLElement): Promise<void> {
     if (!MAYBE_MATH.test(node.textContent ?? "")) return;
-    const { mathStyles, typeset } = await import("../render/math.ts");
-    await mathStyles(this.ctx);
-    typeset(node);
+    node.setAttribute("aria-busy", "true");
+    try {
+      const { mathStyles, typeset } = await import("../render/math.ts");
+      await mathStyles(this.ctx);
+      typeset(node);
+    } finally {
+      node.removeAttribute("aria-busy");
+    }
     this.ctx.resized?.();
   }
 

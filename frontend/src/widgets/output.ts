@@ -72,7 +72,8 @@ export class OutputView extends DOMWidgetView {
     this.el.classList.add("jupyter-widgets", "widget-output", "dash-outputs");
     const { ctx } = (this.model as OutputModel).host;
     const area = new OutputArea(this.el, ctx);
-    void area.replaceAll(this.model.get("outputs") as NbOutput[]);
+    this.el.setAttribute("aria-busy", "true");
+    void area.replaceAll(this.model.get("outputs") as NbOutput[]).then(() => this.el.removeAttribute("aria-busy"));
     this.listenTo(this.model, "dash:clear", () => area.clear(true));
     this.listenTo(this.model, "dash:output", (message: Message) => void area.handle(message));
     this.listenTo(this.model, "change:outputs", (_model: unknown, outputs: NbOutput[], options: { fromKernelOutput?: true }) => {

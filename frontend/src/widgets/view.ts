@@ -7,12 +7,14 @@ import type { RenderJob } from "../render/index.ts";
 import { loadStylesheet } from "../render/stylesheet.ts";
 import { errorNote, reasonOf } from "./errors.ts";
 import { widgetManagerFor, type DashWidgetManager } from "./manager.ts";
+import { storedKernel } from "./stored.ts";
 
 export async function render({ mime, data, ctx }: RenderJob): Promise<HTMLElement> {
   const id = (data[mime] as { model_id?: unknown } | null)?.model_id;
-  if (!ctx.kernel) throw new Error("a widget needs a kernel");
+  const kernel = ctx.kernel ?? storedKernel();
+  if (!kernel) throw new Error("a widget needs a kernel");
   if (typeof id !== "string" || id === "") throw new Error("a widget view without model_id");
-  const manager = await widgetManagerFor(ctx.kernel, ctx);
+  const manager = await widgetManagerFor(kernel, ctx);
   const node = document.createElement("div");
   node.className = "dash-widget";
   node.setAttribute("aria-busy", "true");
