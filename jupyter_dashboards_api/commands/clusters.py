@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from .models import DEFAULT_LABEL
 from .submission import Refused
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -45,6 +46,11 @@ class Cluster:
     gateway: Gateway | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     spark: Mapping[str, str] | None = None
+
+    @property
+    def changes_kernels(self) -> bool:
+        """Whether its kernels are others than those of the same kernelspec without a label."""
+        return bool(self.environment or self.gateway or self.limits or self.spark is not None)
 
 
 def configured(value: Mapping[str, Any]) -> dict[str, Cluster]:
@@ -122,8 +128,11 @@ def _gateway(label: str, value: Any) -> Gateway:
 def cluster_of(label: str | None, clusters: Mapping[str, Cluster]) -> Cluster:
     """The cluster of a command's label. Raises `Refused` for an unknown one.
 
-    Where no clusters are configured, a label is only a name: everything runs on this server.
+    Where no clusters are configured, a label is only a name: everything runs on this server. So does what has the label
+    `default`, unless a cluster has that name; it says no more than no label then.
     """
+    if label == DEFAULT_LABEL and label not in clusters:
+        return Cluster()
     if not label or not clusters:
         return Cluster(label=label or "")
     if label not in clusters:

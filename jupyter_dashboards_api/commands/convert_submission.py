@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ..conversion.converter import FileFormat
 from ..errors import DashboardsError
+from .macros import Value
 from .mail import parse_addresses
 from .models import Submission
-from .parameters import parsed_arguments
 from .submission import (
     KEY_FIELD,
     MAX_KEY,
     Refused,
+    arguments_of,
     flag,
     name_of,
     number,
@@ -41,6 +43,7 @@ class ConvertRequest:
     mail_ids: Any
     addresses: tuple[str, ...]
     execute: bool
+    macros: Mapping[str, Value]
     arguments: Mapping[str, Any]
     label: str | None
     name: str | None
@@ -73,6 +76,7 @@ class ConvertRequest:
                 },
                 "addresses": list(self.addresses),
                 "argument_values": json.loads(json.dumps(self.arguments)),
+                "resolved_macros": dict(self.macros),
                 "can_notify": self.can_notify,
                 "pool": self.pool,
             },
@@ -88,8 +92,13 @@ class ConvertRequest:
         )
 
 
-def convert_request(body: Mapping[str, Any], key: str | None) -> ConvertRequest:
-    """The request of a body. `key` is the idempotency key of a header, if it had one. Raises `Refused`."""
+def convert_request(
+    body: Mapping[str, Any], key: str | None, *, nominal: datetime | None = None
+) -> ConvertRequest:
+    """The request of a body. `key` is the idempotency key of a header, if it had one. Raises `Refused`.
+
+    `nominal` is the time that macros start from, with its zone; now if it is left out.
+    """
     resource_id = number(body, "resourceId", required=True, least=1)
     assert resource_id is not None
     kind = body.get("resourceType")
@@ -104,10 +113,7 @@ def convert_request(body: Mapping[str, Any], key: str | None) -> ConvertRequest:
     except DashboardsError as error:
         raise Refused(f"mailIds: {error.message}") from error
     execute = flag(body, "execute", default=False)
-    try:
-        arguments = parsed_arguments(body.get("arguments"))
-    except Exception as error:
-        raise Refused(str(error)) from error
+    macros, arguments = arguments_of(body, nominal)
     if arguments and not execute:
         raise Refused("arguments need execute: true; a conversion does not run the notebook.")
     return ConvertRequest(
@@ -118,6 +124,7 @@ def convert_request(body: Mapping[str, Any], key: str | None) -> ConvertRequest:
         mail_ids=body.get("mailIds"),
         addresses=addresses,
         execute=execute,
+        macros=macros,
         arguments=arguments,
         label=text(body, "label"),
         name=name_of(body),

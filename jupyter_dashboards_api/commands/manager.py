@@ -21,15 +21,17 @@ from ..database.engine import Database
 from ..database.tables import now
 from ..errors import DashboardsError, Unavailable
 from ..notebooks.registry import NotebookRegistry
-from .clusters import BadCluster, check_cluster, cluster_of, configured
+from .clusters import BadCluster, configured
 from .convert_runner import ConvertRunner
 from .convert_submission import CONVERT
 from .feed import CommandFeed
+from .intake import CommandIntake
 from .logs import CommandLogger
 from .mail import Mailer
 from .models import CommandInfo, Limits, Outcome, Submission
 from .peers import Peers
 from .queue import LOST, LocalQueue
+from .removal import remove
 from .runner import NotebookRunner
 from .store import CommandStore
 from .throttle import Throttle
@@ -49,7 +51,8 @@ class CommandsManager(LoggingConfigurable):
     max_running_per_label = Dict(
         key_trait=Unicode(),
         value_trait=Integer(min=1),
-        help="""Most commands of a label that run at once, by label; the empty label is that of commands without one.""",
+        help="""Most commands of a label that run at once, by label; the empty label is that of commands without one,
+        `default` that of a `JupyterNotebookCommand` without one.""",
     ).tag(config=True)
 
     max_running_per_notebook = Integer(
@@ -91,7 +94,9 @@ class CommandsManager(LoggingConfigurable):
         notebook's own), `environment` (variables of the kernel), `gateway` (the URL of a kernel gateway, or a dictionary with
         `url` and `token_variable`, the name of the server's variable that holds its token), `limits` of a kernel on this
         machine (`memory_mb`, `cpu_seconds`), `spark` (settings of the Spark session that its Python kernels begin with, such
-        as `spark.master`). Without clusters a label is only a name.""",
+        as `spark.master`). The label `default` is that of a
+        `JupyterNotebookCommand` that names none; where no cluster is called so, it means this server. Without clusters a label
+        is only a name.""",
     ).tag(config=True)
 
     @validate("clusters")
@@ -118,11 +123,19 @@ class CommandsManager(LoggingConfigurable):
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self.notebooks = notebooks
+        self._database = database
         self._clusters = configured(self.clusters)
         self.contents = contents
         self.feed = CommandFeed(self.max_streams)
         self.store = CommandStore(database, self.feed.changed)
         self.mailer = Mailer(parent=self)
+        self.intake = CommandIntake(
+            notebooks=notebooks,
+            contents=contents,
+            converter=converter,
+            mailer=self.mailer,
+            clusters=self._clusters,
+        )
         self._peers = Peers(
             database, begin=self._begin, end=self._end, heard=self._heard, log=logger
         )
@@ -218,13 +231,6 @@ class CommandsManager(LoggingConfigurable):
             self._queue.wake()
         return command
 
-    async def require_cluster(self, path: str, notebook_id: int, label: str | None) -> None:
-        """Raises `Refused`, before a command is made, when its label is unknown or nothing says where the notebook runs."""
-        cluster = cluster_of(label, self._clusters)
-        if not cluster.label:
-            notebook, _ = await self.contents.notebook(path)
-            check_cluster(cluster, notebook.metadata, notebook_id)
-
     async def throttled(self, commands: Iterable[CommandInfo]) -> frozenset[int]:
         """The ids of those commands that a limit holds back now."""
         waiting = [command for command in commands if command.status == "waiting"]
@@ -242,6 +248,11 @@ class CommandsManager(LoggingConfigurable):
         else:
             self._queue.cancel(command_id)
         return cancelled, command
+
+    async def remove(self, command_id: int) -> None:
+        """Deletes a command that has ended, with all that is left of it. Raises `NotFound` or `Conflict`."""
+        await remove(self._database, command_id)
+        self.feed.changed(command_id)
 
 
 def _end_kernel(pid: int | None, command: CommandInfo) -> None:

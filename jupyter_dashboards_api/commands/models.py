@@ -10,6 +10,9 @@ from typing import Any
 FINAL = frozenset({"done", "error", "cancelled"})
 """Statuses that never change again."""
 
+DEFAULT_LABEL = "default"
+"""The label of those `JupyterNotebookCommand`s that name none."""
+
 STATUSES = frozenset({"waiting", "running", "cancelling"}) | FINAL
 
 

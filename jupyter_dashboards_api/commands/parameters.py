@@ -250,6 +250,16 @@ def _whole(value: int, language: str) -> str:
     return str(value)
 
 
+def language_of(metadata: Any) -> str:
+    """The language of a notebook as its metadata, which anybody may have written, tell it; else an empty text."""
+    for part, field in (("language_info", "name"), ("kernelspec", "language")):
+        found = metadata.get(part) if isinstance(metadata, Mapping) else None
+        name = found.get(field) if isinstance(found, Mapping) else None
+        if name and isinstance(name, str):
+            return name.lower()
+    return ""
+
+
 def declared(notebook: NotebookNode, language: str) -> list[Parameter]:
     """The parameters that a notebook declares in its tagged cell, in their order; only Python is read."""
     if language != "python":

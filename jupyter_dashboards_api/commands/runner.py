@@ -76,6 +76,8 @@ class NotebookRunner:
             unknown = unknown_names(arguments, declared(original, language))
             if unknown:
                 log.say(f"The notebook declares no parameter {', '.join(unknown)}.")
+            if unknown != command.payload.get("unknown_arguments", []):
+                await self._commands.tell(command, {"unknown_arguments": unknown})
             notebook = with_arguments(original, arguments, language)
             if cluster.spark is not None and language != "python":
                 raise DashboardsError("Spark sessions are made for kernels of Python only.")

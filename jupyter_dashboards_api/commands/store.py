@@ -163,11 +163,15 @@ class CommandStore:
 
     async def jobs(self, command: CommandInfo, jobs: Sequence[Mapping[str, Any]]) -> None:
         """Notes the jobs of a cluster that an attempt has run: `url`, `job_stats`, `job_id` of each."""
+        await self.tell(command, {"jobs": [dict(job) for job in jobs]})
+
+    async def tell(self, command: CommandInfo, facts: Mapping[str, Any]) -> None:
+        """Notes in the payload what an attempt has found out."""
 
         def work(session: Session) -> None:
             row = session.get(Command, command.id, with_for_update=True)
             if row is not None and row.attempt == command.attempt:
-                row.payload = {**row.payload, "jobs": [dict(job) for job in jobs]}
+                row.payload = {**row.payload, **facts}
 
         await self._database.write(work)
 

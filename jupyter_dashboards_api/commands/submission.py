@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import Unreadable
-from .models import Submission
+from ..errors import DashboardsError, Unreadable
+from .macros import Value, parsed_macros, resolved, substituted
+from .models import DEFAULT_LABEL, Submission
 from .parameters import parsed_arguments
 
 MAX_TEXT = 255
@@ -22,6 +24,7 @@ MAX_KEY = 128
 MAX_PATH = 4096
 _FORBIDDEN_IN_NAMES = re.compile(r"[&<>\"'\x00-\x1f\x7f-\x9f\u2028\u2029]")
 KEY_FIELD = "idempotency_key"
+JUPYTER = "JupyterNotebookCommand"
 
 
 class Refused(Unreadable):
@@ -33,7 +36,10 @@ class Refused(Unreadable):
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A notebook that is to be run, by `note_id` or by `path`. `arguments_text` is what the answer echoes."""
+    """A notebook that is to be run, by `note_id` or by `path`. `arguments_text` is what the answer echoes.
+
+    `arguments` have the values of `macros` in their texts.
+    """
 
     command_type: str
     note_id: int | None
@@ -41,6 +47,7 @@ class RunRequest:
     label: str | None
     name: str | None
     tags: tuple[str, ...]
+    macros: Mapping[str, Value]
     arguments: Mapping[str, Any]
     arguments_text: Any
     timeout: int | None
@@ -81,6 +88,7 @@ class RunRequest:
             payload={
                 "command": shown,
                 "argument_values": json.loads(json.dumps(self.arguments)),
+                "resolved_macros": dict(self.macros),
                 "can_notify": self.can_notify,
                 "pool": self.pool,
                 "upload_to_source": self.upload_to_source,
@@ -97,11 +105,16 @@ class RunRequest:
         )
 
 
-def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
-    """The request of a body. `key` is the idempotency key of a header, if it had one. Raises `Refused`."""
+def run_request(
+    body: Mapping[str, Any], key: str | None, *, nominal: datetime | None = None
+) -> RunRequest:
+    """The request of a body. `key` is the idempotency key of a header, if it had one. Raises `Refused`.
+
+    `nominal` is the time that macros start from, with its zone; now if it is left out.
+    """
     command_type = body.get("command_type")
-    is_jupyter = command_type == "JupyterNotebookCommand"
-    if command_type not in ("SparkCommand", "JupyterNotebookCommand"):
+    is_jupyter = command_type == JUPYTER
+    if command_type not in ("SparkCommand", JUPYTER):
         raise Refused(f"command_type {_shown(command_type)} is not supported.")
     note_id = None if is_jupyter else number(body, "note_id", required=True)
     path = text(body, "path", MAX_PATH) if is_jupyter else None
@@ -110,18 +123,16 @@ def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
     language = body.get("language")
     if language not in (None, "", "notebook"):
         raise Refused(f"language {_shown(language)} is not supported; a notebook has its own.")
-    try:
-        arguments = parsed_arguments(body.get("arguments"))
-    except Exception as error:
-        raise Refused(str(error)) from error
+    macros, arguments = arguments_of(body, nominal)
     idempotency_key = text({KEY_FIELD: key or body.get(KEY_FIELD)}, KEY_FIELD, MAX_KEY)
     return RunRequest(
         command_type=str(command_type),
         note_id=note_id,
         path=path,
-        label=text(body, "label"),
+        label=text(body, "label") or (DEFAULT_LABEL if is_jupyter else None),
         name=name_of(body),
         tags=tags_of(body),
+        macros=macros,
         arguments=arguments,
         arguments_text=body.get("arguments") or "",
         timeout=number(body, "timeout", least=1),
@@ -134,6 +145,18 @@ def run_request(body: Mapping[str, Any], key: str | None) -> RunRequest:
         idempotency_key=idempotency_key,
         request_hash=request_hash(body),
     )
+
+
+def arguments_of(
+    body: Mapping[str, Any], nominal: datetime | None = None
+) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    """The values of the macros, and the arguments with these in their texts. Raises `Refused`."""
+    now = datetime.now(nominal.tzinfo if nominal is not None else UTC)
+    try:
+        macros = resolved(parsed_macros(body.get("macros")), nominal or now, now)
+        return macros, substituted(parsed_arguments(body.get("arguments")), macros)
+    except DashboardsError as error:
+        raise Refused(error.message) from error
 
 
 def _shown(value: Any) -> str:

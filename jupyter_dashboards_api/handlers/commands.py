@@ -9,16 +9,15 @@ from typing import Any
 
 from tornado.web import authenticated
 
-from ..commands.convert_submission import CONVERT, ConvertRequest, convert_request
+from ..commands.convert_submission import CONVERT
 from ..commands.copy_page import copy_page
 from ..commands.history import history_query
+from ..commands.intake import request_of, rerun_request
 from ..commands.models import CommandInfo
 from ..commands.results import unpacked
-from ..commands.submission import Refused, RunRequest, run_request
+from ..commands.submission import KEY_FIELD, Refused
 from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
-from ..dashboards.contents import clean_path
-from ..errors import Conflict, Forbidden, InvalidRequest, NotFound, Unreadable
-from ..notebooks.registry import NotebookId
+from ..errors import Conflict, InvalidRequest, NotFound, Unreadable
 from .commands_base import CommandsAPIHandler, command_model, content_disposition
 
 NOT_DONE = "Command is not done. Results are unavailable."
@@ -30,73 +29,18 @@ class CommandsHandler(CommandsAPIHandler):
     @authenticated
     async def post(self) -> None:
         """Submits a command; it waits then."""
-        body, header = self.body(), self.request.headers.get("Idempotency-Key")
-        request: RunRequest | ConvertRequest
-        if body.get("command_type") == CONVERT:
-            request = convert_request(body, header)
-        else:
-            request = run_request(body, header)
+        request = request_of(self.body(), self.request.headers.get("Idempotency-Key"))
         owner, key = self.caller.name, request.idempotency_key
         try:
             # Before its notebook is looked for, which may be gone by now.
             command = await self.commands.store.known(owner, key, request.request_hash)
             if command is None:
-                if isinstance(request, ConvertRequest):
-                    submission = request.submission(await self._to_convert(request), owner)
-                else:
-                    notebook = await self._notebook(request)
-                    submission = request.submission(notebook.path, notebook.id, owner)
+                submission = await self.commands.intake.submission(request, owner)
                 command = await self.commands.submit(submission)
         except Conflict as error:
             raise Refused(error.message) from error
         throttled = await self.commands.throttled([command])
         self.send(command_model(command, throttled=command.id in throttled))
-
-    async def _to_convert(self, request: ConvertRequest) -> str:
-        """Where the notebook lies that is to be converted. Raises `Refused`."""
-        known = await self.commands.notebooks.by_id(request.resource_id)
-        entry = await self.commands.contents.stat(known.path) if known is not None else None
-        if known is None or entry is None or entry.kind != "notebook":
-            kind = "notebook" if request.resource_type == "Note" else "notebook dashboard"
-            raise Refused(
-                f"There is no {kind} for account 1 with resourceId: {request.resource_id}"
-            )
-        if request.addresses and not self.commands.mailer.is_configured:
-            raise Refused("mailIds: This server sends no mail; Mailer.host is not set.")
-        try:
-            self.commands.converter.require(request.file_format)
-            if request.execute:
-                await self.commands.require_cluster(known.path, known.id, request.label)
-        except Refused:
-            raise
-        except (Forbidden, NotFound, Unreadable) as error:
-            raise Refused(error.message) from error
-        return known.path
-
-    async def _notebook(self, request: RunRequest) -> NotebookId:
-        """The notebook that is to be run, as it is now. Raises `Refused`."""
-        if request.note_id is not None:
-            missing = f"There is no spark notebook for account 1 with Id: {request.note_id}"
-            known = await self.commands.notebooks.by_id(request.note_id)
-            path = known.path if known is not None else ""
-        else:
-            missing = "There is no notebook at this path."
-            try:
-                path = clean_path(request.path or "")
-            except InvalidRequest as error:
-                raise Refused(error.message) from error
-        entry = await self.commands.contents.stat(path) if path else None
-        if entry is None or entry.kind != "notebook":
-            raise Refused(missing)
-        notebook = await self.commands.notebooks.identify(path)
-        try:
-            await self.commands.require_cluster(path, notebook.id, request.label)
-        except Refused:
-            raise
-        except (Forbidden, NotFound, Unreadable) as error:
-            # The file itself is at fault, not what the caller may do.
-            raise Refused(error.message) from error
-        return notebook
 
     @authenticated
     async def get(self) -> None:
@@ -191,6 +135,34 @@ class CommandHandler(_CommandHandler):
         if not killed:
             answer["result"] = f"The command is {command.status} already."
         self.send(answer)
+
+    @authenticated
+    async def delete(self, command_id: str) -> None:
+        """Deletes a command that has ended, with its log and results."""
+        command = await self.command(command_id)
+        await self.commands.remove(command.id)
+        self.send({"id": command.id, "deleted": True})
+
+
+class CommandRerunHandler(_CommandHandler):
+    """`/api/v1.2/commands/ID/rerun`: the same command once more, as a new one."""
+
+    @authenticated
+    async def post(self, command_id: str) -> None:
+        """Submits it; the answer is the new command. Clients send an empty body."""
+        command = await self.command(command_id)
+        key = self.request.headers.get("Idempotency-Key") or self.body().get(KEY_FIELD)
+        request = rerun_request(command, self.caller.name, key)
+        try:
+            new = await self.commands.store.known(
+                request.owner, request.idempotency_key, request.request_hash
+            )
+            if new is None:
+                new = await self.commands.submit(await self.commands.intake.again(request))
+        except Conflict as error:
+            raise Refused(error.message) from error
+        throttled = await self.commands.throttled([new])
+        self.send(command_model(new, throttled=new.id in throttled))
 
 
 class CommandResultsHandler(_CommandHandler):

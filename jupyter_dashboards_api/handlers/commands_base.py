@@ -63,7 +63,7 @@ def command_model(
         "progress": command.progress,
         "qbol_session_id": None,
         "qlog": None,
-        "resolved_macros": None,
+        "resolved_macros": command.payload.get("resolved_macros") or None,
         "pid": None,
         "template": "generic",
         "submit_time": seconds(command.created_at),
@@ -95,6 +95,8 @@ def command_model(
         "cell_index": command.cell_index,
         "cells": command.cells,
         "cells_done": command.cells_done,
+        "unknown_arguments": command.payload.get("unknown_arguments", []),
+        "is_rerun_of": command.payload.get("rerun_of"),
     }
     if with_properties:
         model["tags"] = list(command.tags)

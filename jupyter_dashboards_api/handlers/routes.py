@@ -20,6 +20,7 @@ from .commands import (
     CommandJobsHandler,
     CommandLogsHandler,
     CommandNotebookHandler,
+    CommandRerunHandler,
     CommandResultsHandler,
     CommandsHandler,
     CommandStatusResultsHandler,
@@ -243,8 +244,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         rf"{_API}/commands/{_COMMAND}/?",
         CommandHandler,
-        {"GET": READ_COMMANDS, "PUT": RUN_COMMANDS},
-        "A command; cancel it.",
+        {"GET": READ_COMMANDS, "PUT": RUN_COMMANDS, "DELETE": RUN_COMMANDS},
+        "A command; cancel it; delete it when it has ended.",
+    ),
+    Route(
+        rf"{_API}/commands/{_COMMAND}/rerun/?",
+        CommandRerunHandler,
+        {"POST": RUN_COMMANDS},
+        "Submit a command that has ended once more.",
     ),
     *(
         Route(rf"{_API}/commands/{_COMMAND}/{part}/?", handler, {"GET": READ_COMMANDS}, summary)

@@ -67,6 +67,8 @@ def commands() -> dict[str, Asked]:
         f"POST {api}/commands": Asked(f"{api}/commands", 422, {"command_type": "SparkCommand"}),
         f"GET {api}/commands/{{command_id}}": Asked("/api/latest/commands/999/", 404),
         f"PUT {api}/commands/{{command_id}}": Asked(f"{api}/commands/999", 404, {}),
+        f"DELETE {api}/commands/{{command_id}}": Asked(f"{api}/commands/999", 404),
+        f"POST {api}/commands/{{command_id}}/rerun": Asked(f"{api}/commands/999/rerun", 404, {}),
         **{
             f"GET {api}/commands/{{command_id}}/{part}": Asked(f"{api}/commands/999/{part}", 404)
             for part in parts
