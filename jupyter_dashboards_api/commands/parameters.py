@@ -7,20 +7,19 @@ values only: no text that a caller sends can become code.
 
 from __future__ import annotations
 
-import ast
 import copy
 import json
 import keyword
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
 from ..errors import InvalidRequest
+from .declarations import Parameter, declared_in
 
 TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
@@ -33,20 +32,6 @@ MAX_ARGUMENTS_LENGTH = 1024 * 1024
 """Characters of JSON."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter that a notebook declares. `default` is a JSON value; `has_default` says whether it is one.
-
-    `type` is `string`, `integer`, `float`, `boolean`, `list`, `object`, `null`, or empty where it can't be told.
-    """
-
-    name: str
-    type: str
-    default: Any = None
-    has_default: bool = False
-    help: str = ""
 
 
 def parsed_arguments(value: Any) -> dict[str, Any]:
@@ -261,67 +246,11 @@ def language_of(metadata: Any) -> str:
 
 
 def declared(notebook: NotebookNode, language: str) -> list[Parameter]:
-    """The parameters that a notebook declares in its tagged cell, in their order; only Python is read."""
-    if language != "python":
-        return []
+    """The parameters that a notebook declares in its tagged cell, in their order: of Python, R, Julia and Scala."""
     for cell in notebook.cells:
         if cell.cell_type == "code" and TAG in _tags(cell):
-            return _declared_in(cell.source)
+            return declared_in(cell.source, language)
     return []
-
-
-def _declared_in(source: str) -> list[Parameter]:
-    # IPython's own lines are not Python.
-    source = re.sub(r"^[ \t]*[%!].*$", "", source, flags=re.MULTILINE)
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        # What can't be read declares nothing.
-        return []
-    lines = source.split("\n")
-    found: dict[str, Parameter] = {}
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign):
-            targets = [node.target]
-        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
-            continue
-        for target in targets:
-            if isinstance(target, ast.Name):
-                found[target.id] = _parameter(target.id, node, lines)
-    return list(found.values())
-
-
-def _parameter(name: str, node: ast.Assign | ast.AnnAssign, lines: list[str]) -> Parameter:
-    line = lines[(node.end_lineno or node.lineno) - 1]
-    # The offset counts bytes of UTF-8.
-    rest = line.encode(errors="replace")[node.end_col_offset or 0 :].decode(errors="replace")
-    comment = rest.partition("#")[2].strip()
-    stated = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
-    if node.value is None:
-        return Parameter(name, _type_of_annotation(stated), help=comment)
-    try:
-        value = ast.literal_eval(node.value)
-        value = json.loads(json.dumps(value, allow_nan=False))
-    except (ValueError, TypeError, RecursionError, MemoryError):
-        return Parameter(name, _type_of_annotation(stated), help=comment)
-    return Parameter(name, _type_of_annotation(stated) or type_of(value), value, True, comment)
-
-
-def _type_of_annotation(annotation: str) -> str:
-    names = {"str": "string", "int": "integer", "bool": "boolean", "dict": "object"}
-    plain = annotation.partition("[")[0]
-    return names.get(plain, plain if plain in ("float", "list") else "")
-
-
-def type_of(value: Any) -> str:
-    """The name of a JSON value's type."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    names = {str: "string", int: "integer", float: "float", list: "list", dict: "object"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), "")
 
 
 def unknown_names(arguments: Mapping[str, Any], parameters: list[Parameter]) -> list[str]:

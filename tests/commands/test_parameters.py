@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from jupyter_dashboards_api.commands.declarations import Parameter
 from jupyter_dashboards_api.commands.parameters import (
     INJECTED_TAG,
     LANGUAGES,
     MAX_DEPTH,
     TAG,
-    Parameter,
     assignments,
     declared,
     literal,
