@@ -35,6 +35,7 @@ from .database.engine import Database
 from .handlers.login import PROVIDER_LOGOUT, provider_logout
 from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
+from .kernels.pool import KernelPool
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
 from .server import DashboardsServerApp
@@ -62,6 +63,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         NotebookUploads,
         RegistrySweeper,
         CommandsManager,
+        KernelPool,
         Mailer,
         PageBrowser,
         AccessManager,

@@ -20,6 +20,7 @@ from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
 from ..errors import DashboardsError, Unavailable
+from ..kernels.pool import KernelPool
 from ..notebooks.registry import NotebookRegistry
 from .clusters import BadCluster, configured
 from .convert_runner import ConvertRunner
@@ -142,6 +143,9 @@ class CommandsManager(LoggingConfigurable):
         self._limits = Limits(
             self.max_running_commands, self.max_running_per_label, self.max_running_per_notebook
         )
+        self.pool = KernelPool(
+            parent=self, kernel_manager=kernel_manager, kernel_spec_manager=kernel_spec_manager
+        )
         runner = NotebookRunner(
             commands=self.store,
             contents=contents,
@@ -152,6 +156,7 @@ class CommandsManager(LoggingConfigurable):
             clusters=self._clusters,
             hidden_environment=hidden_environment,
             log=logger,
+            pool=self.pool,
         )
         self.converter = converter
         converting = ConvertRunner(
@@ -188,13 +193,16 @@ class CommandsManager(LoggingConfigurable):
         self.feed.close()
         self._peers.close()
         await self._queue.stop()
+        await self.pool.stop()
         await self.converter.stop()
         await self._peers.stop()
 
     async def _begin(self) -> None:
         for command, pid in await self.store.orphans(LOST, _HOST):
             self.log.warning("Command %d was under way when its server ended.", command.id)
-            _end_kernel(pid, command)
+            for attempt in await self.store.attempts(command.id):
+                if attempt.number == command.attempt:
+                    _end_kernel(pid, attempt.kernel_id)
         self._queue = self._new_queue()
         self._queue.start()
 
@@ -255,13 +263,11 @@ class CommandsManager(LoggingConfigurable):
         self.feed.changed(command_id)
 
 
-def _end_kernel(pid: int | None, command: CommandInfo) -> None:
+def _end_kernel(pid: int | None, kernel_id: str | None) -> None:
     """Ends the kernel that a server which died has left; not another process that has its number by now."""
-    if pid is None:
+    if pid is None or not kernel_id:
         return
     with contextlib.suppress(psutil.Error, OSError):
-        process = psutil.Process(pid)
-        begun = command.started_at.timestamp() if command.started_at else 0.0
-        is_kernel = any("kernel" in word for word in process.cmdline())
-        if is_kernel and process.create_time() >= begun - 1:
+        # A kernel is started with the path of its connection file, which has its id.
+        if any(kernel_id in word for word in psutil.Process(pid).cmdline()):
             os.kill(pid, signal.SIGKILL)

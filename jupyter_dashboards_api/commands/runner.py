@@ -17,6 +17,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from ..dashboards.contents import ContentsStore, parent_path
 from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
+from ..kernels.pool import KernelPool
 from ..kernels.process import kill, pid_of
 from . import spark
 from .clusters import Cluster, cluster_of, kernelspec_of
@@ -48,8 +49,12 @@ class NotebookRunner:
         log: logging.Logger,
         start_timeout: float = 60,
         clusters: Mapping[str, Cluster] | None = None,
+        pool: KernelPool | None = None,
     ) -> None:
-        """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables."""
+        """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables.
+
+        Without a `pool` every run waits for its kernel's start.
+        """
         self._commands = commands
         self._contents = contents
         self._kernels = kernel_manager
@@ -57,6 +62,7 @@ class NotebookRunner:
         self._cell_timeout = cell_timeout
         self._start_timeout = start_timeout
         self._clusters = dict(clusters or {})
+        self._pool = pool
         gateways = {each.gateway for each in self._clusters.values() if each.gateway}
         self._gateways = {gateway: GatewayKernels(gateway) for gateway in gateways}
         self._hidden = (
@@ -88,10 +94,11 @@ class NotebookRunner:
             return Outcome("error", {"message": refused.message}, retryable=retryable)
         cells = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
         progress = _Progress(self._commands, command, cells, log)
+        pool = self._pool if language == "python" and not cluster.changes_kernels else None
         error: dict[str, Any] | None = None
         is_cancelled = False
         try:
-            await self._run(command, cluster, kernel_name, notebook, progress, log)
+            await self._run(command, cluster, kernel_name, pool, notebook, progress, log)
             progress.done()
         except asyncio.CancelledError:
             is_cancelled = True
@@ -125,6 +132,7 @@ class NotebookRunner:
         command: CommandInfo,
         cluster: Cluster,
         kernel_name: str,
+        pool: KernelPool | None,
         notebook: Any,
         progress: _Progress,
         log: CommandLogger,
@@ -133,13 +141,15 @@ class NotebookRunner:
         manager = self._manager_of(cluster)
         loop = asyncio.get_running_loop()
         end = None if command.timeout is None else loop.time() + command.timeout
-        kernel_id = await self._start(
-            manager,
-            min(self._start_timeout, command.timeout or self._start_timeout),
-            path=parent_path(command.path),
-            kernel_name=kernel_name,
-            env=self._environment(command, cluster),
-        )
+        wanted: dict[str, Any] = {
+            "kernel_name": kernel_name,
+            "path": parent_path(command.path),
+            "env": self._environment(command, cluster),
+        }
+        kernel_id = await pool.take(**wanted) if pool is not None else None
+        if kernel_id is None:
+            seconds = min(self._start_timeout, command.timeout or self._start_timeout)
+            kernel_id = await self._start(manager, seconds, **wanted)
         pid = pid_of(manager, kernel_id)
         found: list[Mapping[str, Any]] = []
 
