@@ -31,6 +31,15 @@ MAX_DEPTH = 50
 MAX_ARGUMENTS_LENGTH = 1024 * 1024
 """Characters of JSON."""
 
+_FEW_DIGITS = re.compile(r"-?[0-9]{1,12}\.[0-9]{1,3}")
+"""With so few, no reader of decimals is wrong: their last digit weighs more than its extra precision."""
+
+_R_TEXT = 5000
+"""Characters; R reads no text with Unicode escapes that has more than twice as many."""
+
+_R_NAME = 2500
+"""Characters; names have at most 10,000 bytes there."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -143,10 +152,13 @@ def assignments(arguments: Mapping[str, Any], language: str) -> str:
     form = forms.get(language)
     if form is None:
         raise InvalidRequest(f"Arguments can't be given to a kernel of the language {language!r}.")
-    return "\n".join(
-        form.format(_named(name, language), literal(value, language))
-        for name, value in arguments.items()
-    )
+    lines = []
+    for name, value in arguments.items():
+        written = literal(value, language)
+        # For people, who don't read hexadecimal fractions.
+        comment = f"  # {value!r}" if isinstance(value, float) and "0x" in written else ""
+        lines.append(form.format(_named(name, language), written) + comment)
+    return "\n".join(lines)
 
 
 def literal(value: Any, language: str) -> str:
@@ -165,7 +177,7 @@ def literal(value: Any, language: str) -> str:
     if isinstance(value, int):
         return _whole(value, language)
     if isinstance(value, float):
-        return repr(value)
+        return _r_double(value) if language == "r" else repr(value)
     items = [literal(item, language) for item in value] if isinstance(value, list) else []
     if isinstance(value, list):
         return {
@@ -175,8 +187,13 @@ def literal(value: Any, language: str) -> str:
             "scala": "List[Any]({})",
             "javascript": "[{}]",
         }[language].format(", ".join(items))
-    if language == "r" and "" in value:
-        raise InvalidRequest("A list for a kernel of R can't hold an empty name.")
+    if language == "r" and not all(0 < len(key) <= _R_NAME for key in value):
+        raise InvalidRequest(
+            f"A list for a kernel of R can't hold a name that is empty or longer than {_R_NAME} characters."
+        )
+    if language == "r" and not value:
+        # `list()` is the one without names.
+        return "structure(list(), names = character(0))"
     pairs = [(_text(key, language), literal(item, language)) for key, item in value.items()]
     whole, pair = {
         "python": ("{{{}}}", "{}: {}"),
@@ -193,7 +210,11 @@ def _text(text: str, language: str) -> str:
     """Everything but plain letters, digits and a few signs is escaped by its code point."""
     if language == "python":
         return ascii(text)
-    return '"' + "".join(_escaped(character, language) for character in text) + '"'
+    written = '"' + "".join(_escaped(character, language) for character in text) + '"'
+    if language == "r" and len(text) > _R_TEXT and "\\" in written:
+        pieces = [text[at : at + _R_TEXT] for at in range(0, len(text), _R_TEXT)]
+        return f"base::paste0({', '.join(_text(piece, language) for piece in pieces)})"
+    return written
 
 
 def _escaped(character: str, language: str) -> str:
@@ -225,7 +246,7 @@ def _whole(value: int, language: str) -> str:
             return f"{value}L"
         if abs(value) > 2**53:
             raise InvalidRequest("R can't hold a whole number this large exactly.")
-        return repr(float(value))
+        return _r_double(float(value))
     if language == "scala" and not small:
         return f"{value}L" if large else f'BigInt("{value}")'
     if language == "julia" and not large:
@@ -243,6 +264,12 @@ def language_of(metadata: Any) -> str:
         if name and isinstance(name, str):
             return name.lower()
     return ""
+
+
+def _r_double(value: float) -> str:
+    """In hexadecimal, unless it is short: R rounds some decimals of many digits to a neighbour of the nearest double."""
+    text = repr(value)
+    return text if _FEW_DIGITS.fullmatch(text) else value.hex()
 
 
 def declared(notebook: NotebookNode, language: str) -> list[Parameter]:

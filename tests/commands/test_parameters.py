@@ -178,6 +178,9 @@ def test_types_are_kept_in_every_language() -> None:
     assert assignments({"x": value}, "scala") == (
         'val x = Map[String, Any]("a b" -> List[Any](null, true, 1, 2.5, "\\u00e9", 3000000000L))'
     )
+    assert assignments({"x": 0.1, "y": 1 / 3}, "r") == (
+        "`x` <- 0.1\n`y` <- 0x1.5555555555555p-2  # 0.3333333333333333"
+    )
     assert literal(2**80, "julia") == f'big"{2**80}"'
     assert literal(2**80, "scala") == f'BigInt("{2**80}")'
 
