@@ -12,6 +12,9 @@ def main() -> None:
     words = sys.argv[1:]
     if words and words[0] in CLIENT_COMMANDS:
         sys.exit(run(words))
+    # jsonschema takes this package for a format that no schema of ours or of the server's names, and compiles its grammar at
+    # every start: nearly half of it. None makes that import fail, and jsonschema goes without the format.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from .app import main as serve
 
     serve()
