@@ -19,6 +19,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..errors import Unreadable
 from .page import ORIGIN, MemoryPage
+from .strips import StripJoiner
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route
@@ -66,12 +67,22 @@ _READY = """() => document.body && "ready" in document.body.dataset
   && !document.querySelector('[aria-busy="true"]') && document.fonts.status === "loaded"
   && Array.from(document.images).every((image) => image.complete)"""
 
+# Else a picture that is not in the window yet is unpacked while the page is drawn without it.
+_UNPACK = """() => Promise.all(Array.from(document.images, (image) => {
+  image.decoding = "sync";
+  return image.complete && image.decode().catch(() => {});
+}))"""
+
 _WIDTH = 1100
 _MARGIN = 0.45
 """Inches."""
 _PAPER_WIDTH = {"A4": 8.27, "Letter": 8.5}
 _PIXELS_PER_INCH = 96
 _MAX_PAPER = 200 * _PIXELS_PER_INCH
+_LEAST_SCALE = 0.1
+"""Chromium's."""
+_STRIP = 4000
+"""Pixels of height that are drawn in one piece: no surface of a browser is too small for them."""
 
 
 class NoBrowser(Unreadable):
@@ -80,6 +91,15 @@ class NoBrowser(Unreadable):
 
 class ConversionFailed(Unreadable):
     """The page could not be drawn."""
+
+
+class TooTall(ConversionFailed):
+    """The page has more height than a file of this kind can."""
+
+    def __init__(self, height: int, most: int, kind: str, other: str) -> None:
+        super().__init__(
+            f"The page is {height} pixels tall, and a {kind} can have {most}: use fileFormat {other}."
+        )
 
 
 class _BrowserGone(ConversionFailed):
@@ -118,7 +138,9 @@ class PageBrowser(LoggingConfigurable):
     ).tag(config=True)
 
     max_height = Integer(
-        40_000, min=1000, help="""Most pixels of height of a PNG; what is below is cut off."""
+        100_000,
+        min=1000,
+        help="""Most pixels of height of a PNG; a taller page ends with an error that says to make a PDF.""",
     ).tag(config=True)
 
     paper = Unicode("A4", help="""The paper of reports: `A4` or `Letter`.""").tag(config=True)
@@ -321,17 +343,20 @@ class PageBrowser(LoggingConfigurable):
             await tab.wait_for_function(_READY, timeout=self.settle_timeout * 1000, polling=50)
         except PlaywrightTimeout:
             self.log.warning("Conversion: the page is drawn before all of it was ready.")
+        await tab.evaluate(_UNPACK)
         return await (self._pdf(tab, page) if kind == "pdf" else self._png(tab, milliseconds))
 
     async def _pdf(self, tab: Page, page: MemoryPage) -> bytes:
         if page.is_board:
             height = await _height(tab)
             scale = min(1.0, _MAX_PAPER / max(height, 1))
+            if scale < _LEAST_SCALE:
+                raise TooTall(height, int(_MAX_PAPER / _LEAST_SCALE), "pdf of a grid", "html")
             return await tab.pdf(
                 width=f"{_WIDTH * scale:.2f}px",
                 # One pixel more: rounding must not make a second, empty page.
                 height=f"{height * scale + 2:.2f}px",
-                scale=max(scale, 0.1),
+                scale=scale,
                 print_background=True,
                 tagged=True,
                 page_ranges="1",
@@ -347,13 +372,22 @@ class PageBrowser(LoggingConfigurable):
         )
 
     async def _png(self, tab: Page, milliseconds: float) -> bytes:
-        height = await _height(tab)
-        return await tab.screenshot(
-            full_page=True,
-            animations="disabled",
-            timeout=milliseconds,
-            clip={"x": 0, "y": 0, "width": _WIDTH, "height": min(max(height, 1), self.max_height)},
-        )
+        height = max(await _height(tab), 1)
+        if height > self.max_height:
+            raise TooTall(height, self.max_height, "png", "pdf")
+        joiner = StripJoiner(_WIDTH, height)
+        for top in range(0, height, _STRIP):
+            part = min(_STRIP, height - top)
+            strip = await tab.screenshot(
+                full_page=True,
+                animations="disabled",
+                timeout=milliseconds,
+                clip={"x": 0, "y": top, "width": _WIDTH, "height": part},
+            )
+            if part == height:
+                return strip
+            await asyncio.to_thread(joiner.add, strip)
+        return await asyncio.to_thread(joiner.picture)
 
     def _end_idle(self) -> None:
         if not self._busy:

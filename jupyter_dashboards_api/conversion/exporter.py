@@ -27,6 +27,7 @@ from .page import ORIGIN, MemoryPage, Resource, page_policy
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _STATIC = "/static/"
+_IMAGES = "/images/"
 _LAB = "/lab/"
 _LAB_LIST = "/lab.json"
 _PLOTLY_MARK = b'class="dash-mime" data-mime="application/vnd.plotly.'
@@ -72,7 +73,13 @@ class PageExporter:
     ) -> MemoryPage:
         shown = whole_note(notebook) if is_note else notebook
         rendered = self._renderer.render(
-            shown, path, trusted=trusted, inline=True, show_code=show_code and is_note
+            shown,
+            path,
+            trusted=trusted,
+            inline=True,
+            # All of them in one answer would be too much for the browser's line to us, and for this server's event loop.
+            images_at="" if inline else _IMAGES,
+            show_code=show_code and is_note,
         )
         extensions = _extensions(rendered, trusted=trusted) if inline else []
         nonce = secrets.token_urlsafe(16)
@@ -90,7 +97,13 @@ class PageExporter:
             scripts=_scripts(nonce, extensions, inline=inline),
             body=rendered.body.decode(),
         )
-        return MemoryPage(html.encode(), policy, rendered.layout.is_grid, _file)
+        images = rendered.images
+
+        def lookup(path: str) -> Resource | None:
+            image = images.get(path.removeprefix(_IMAGES))
+            return Resource(image.mime, image.data) if image is not None else _file(path)
+
+        return MemoryPage(html.encode(), policy, rendered.layout.is_grid, lookup)
 
 
 def whole_note(notebook: NotebookNode) -> NotebookNode:

@@ -39,7 +39,7 @@ class RenderedDashboard:
     body: bytes
     """UTF-8 HTML of the cells."""
     deflated: bytes
-    """`body` as raw deflate blocks, the last of them not final, so that a page can be put around it."""
+    """`body` as raw deflate blocks, the last of them not final, so that a page can be put around it; `b""` in exports."""
     code_cells: tuple[int, ...]
     """Positions of the code cells that a live page executes, in notebook order, hidden ones too."""
     title: str
@@ -100,13 +100,14 @@ class DashboardRenderer(LoggingConfigurable):
         trusted: bool = False,
         *,
         inline: bool = False,
+        images_at: str = "",
         show_code: bool = False,
     ) -> RenderedDashboard:
         """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images.
 
         HTML of the author's is sanitised unless the notebook is `trusted`. With `inline` the body has all that it
-        shows, images, widgets, a trusted author's scripts and plots of any size; with `show_code` it has the code of the cells. Both
-        are for exports only.
+        shows, images, widgets, a trusted author's scripts and plots of any size, and is not compressed; `images_at` is a URL
+        that images have instead, each by its name. With `show_code` it has the code of the cells. All that is for exports only.
         """
         layout = layout_of(
             notebook.metadata,
@@ -123,7 +124,11 @@ class DashboardRenderer(LoggingConfigurable):
         if inline:
             reader.complete = True
             reader.models = stored_models(notebook.metadata)
-            reader.image_url = lambda name: reader.images[name].data_uri
+            reader.image_url = (
+                (lambda name: images_at + name)
+                if images_at
+                else (lambda name: reader.images[name].data_uri)
+            )
         cells = [
             _view_of_cell(notebook.cells[placement.index], placement, reader)
             for placement in layout.cells
@@ -141,12 +146,11 @@ class DashboardRenderer(LoggingConfigurable):
             },
         )
         body = html.encode(errors="replace")
-        deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         heading = next(filter(None, (_heading(cell["html"]) for cell in cells)), "")
         return RenderedDashboard(
             layout=layout,
             body=body,
-            deflated=deflate.compress(body) + deflate.flush(zlib.Z_FULL_FLUSH),
+            deflated=b"" if inline else _deflated(body),
             code_cells=tuple(
                 i
                 for i, cell in enumerate(notebook.cells)
@@ -226,6 +230,11 @@ def _view_of_cell(cell: NotebookNode, placement: Placement, reader: OutputReader
             for piece in reader.pieces(cell.get("outputs", ()), placement.index)
         ]
     return seen
+
+
+def _deflated(body: bytes) -> bytes:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return deflate.compress(body) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
 def _code(notebook: NotebookNode) -> dict[int, str]:

@@ -78,13 +78,55 @@ async def test_a_grid_is_one_page_of_the_contents_size(
     assert 0.7 < float(read.pages[0].mediabox.height) * 96 / 72 / drawn.height < 1.4
 
 
-async def test_a_tall_page_is_one_picture(browser: PageBrowser, page: MakePage) -> None:
-    cell = html_output(f"<div style='height:20000px'></div>{red(50)}")
-    drawn = picture(await browser.draw(page(cell, trusted=True), "png"))
-    assert drawn.height > 20_000
-    assert (255, 0, 0) in {
-        drawn.getpixel((x, y)) for x in range(0, 100, 10) for y in range(20_000, drawn.height, 10)
-    }
+def striped(height: int, board: bool = False) -> MemoryPage:
+    """A page with another colour for each thousand pixels."""
+    rows = "".join(
+        f"<div style='height:1000px;background:rgb({row},{row * 7 % 256},9)'>{row}</div>"
+        for row in range(height // 1000)
+    )
+    html = f"<!doctype html><body data-ready style='margin:0'>{rows}</body>"
+    return MemoryPage(html.encode(), "", is_board=board, lookup=lambda path: None)
+
+
+async def test_a_tall_page_is_one_picture_with_nothing_left_out(browser: PageBrowser) -> None:
+    drawn = picture(await browser.draw(striped(73_000), "png"))
+    assert drawn.size == (1100, 73_000)
+    seen = [drawn.getpixel((500, y)) for y in range(900, drawn.height, 1000)]
+    assert seen == [(row, row * 7 % 256, 9) for row in range(73)]
+
+
+async def test_a_page_that_is_too_tall_is_refused_with_what_to_use_instead(
+    browser: PageBrowser,
+) -> None:
+    browser.max_height = 5000
+    with pytest.raises(ConversionFailed, match=r"6000 pixels tall.* 5000: use fileFormat pdf"):
+        await browser.draw(striped(6000), "png")
+    assert len(pdf(await browser.draw(striped(6000), "pdf")).pages) > 2
+    with pytest.raises(ConversionFailed, match=r"200000 pixels tall.*: use fileFormat html"):
+        await browser.draw(striped(200_000, board=True), "pdf")
+    whole = pdf(await browser.draw(striped(150_000, board=True), "pdf"))
+    assert len(whole.pages) == 1
+    assert "149" in whole.pages[0].extract_text().split()
+
+
+async def test_pictures_below_the_first_window_are_drawn(
+    browser: PageBrowser, page: MakePage
+) -> None:
+    cells = []
+    for _ in range(8):
+        made = io.BytesIO()
+        # Large enough to take a while to be unpacked.
+        Image.effect_noise((500, 500), 90).convert("RGB").save(made, "png")
+        data = {"image/png": base64.b64encode(made.getvalue()).decode()}
+        cells.append(new_code_cell("", outputs=[new_output("display_data", data)]))
+    drawn = picture(await browser.draw(page(*cells), "png"))
+    step = drawn.height // 48
+    blank = [
+        top
+        for top in range(0, drawn.height - step, step)
+        if drawn.crop((50, top, 450, top + step)).getextrema()[0] == (255, 255)
+    ]
+    assert blank == []
 
 
 @pytest.mark.parametrize(
