@@ -1,7 +1,8 @@
 """Running notebooks, side by side in one run: this project, papermill's command, jupyter-scheduler, nbclient.
 
-`python -m benchmarks.commands` starts one Jupyter server with this extension and jupyter-scheduler, and installs papermill
-into an environment of its own (once). Each contender runs the notebook of ten cells in turns; `--output FILE` writes the table.
+`python -m benchmarks.commands` starts a Jupyter server with this extension, without warm kernels, and jupyter-scheduler;
+another one with this extension as it is by default, where a kernel waits for the next run; and installs papermill into an
+environment of its own (once). Each contender runs the notebook of ten cells in turns; `--output FILE` writes the table.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from tests.servers import TOKEN, ServerProcess
 from .workplace import cache_folder
 
 CELLS, ROUNDS, AT_ONCE, PLACES = 10, 7, 10, 4
+COLD, WARM = "this project, cold kernel", "this project, warm kernel"
+PAPERMILL, SCHEDULER = "papermill, command", "jupyter-scheduler, job"
 SECONDS = 120.0
 
 
@@ -66,39 +69,50 @@ def measure(home: Path, papermill: Path, rounds: int) -> str:
     spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
     nbformat.write(notebook, root / "ten.ipynb")
-    server = ServerProcess(
+    both = "{'jupyter_dashboards_api': True, 'jupyter_scheduler': True}"
+    server = new_server(home / "cold", root, both, "--KernelPool.warm_kernels=0")
+    warm_server = new_server(home / "warm", root, "{'jupyter_dashboards_api': True}")
+    with server, warm_server:
+        client, warm_client = Client(server.port), Client(warm_server.port)
+        note_id, warm_id = client.note_id(), warm_client.note_id()
+        ways: dict[str, Callable[[], float]] = {
+            COLD: lambda: client.command(note_id),
+            WARM: lambda: warm_client.warm_command(warm_id),
+            PAPERMILL: lambda: papermill_run(papermill, root, home),
+            SCHEDULER: client.job,
+        }
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        warm_client.command(warm_id)
+        for way in ways.values():
+            way()
+        for _ in range(rounds):
+            for name, way in ways.items():
+                times[name].append(way())
+        load = os.getloadavg()
+        with Watch(server.port) as watch:
+            ours = client.many(lambda: client.submit(note_id), client.is_done)
+        theirs = client.many(client.submit_job, client.job_is_done)
+    ready = asyncio.run(ready_kernel(notebook, rounds))
+    return table(times, ours, theirs, watch.times, ready, load)
+
+
+def new_server(home: Path, root: Path, extensions: str, *options: str) -> ServerProcess:
+    home.mkdir()
+    return ServerProcess(
         [
             "jupyter_server",
             "--port={port}",
             "--ServerApp.port_retries=0",
             f"--IdentityProvider.token={TOKEN}",
             f"--ServerApp.root_dir={root}",
-            "--ServerApp.jpserver_extensions={'jupyter_dashboards_api': True, 'jupyter_scheduler': True}",
+            f"--ServerApp.jpserver_extensions={extensions}",
             f"--CommandsManager.max_running_commands={PLACES}",
             "--no-browser",
             "--allow-root",
+            *options,
         ],
         home,
     )
-    with server:
-        client = Client(server.port)
-        note_id = client.ask("GET", "/api/v1.2/notebooks?path=ten.ipynb")["notebooks"][0]["id"]
-        ways: dict[str, Callable[[], float]] = {
-            "this project": lambda: client.command(note_id),
-            "papermill, command": lambda: papermill_run(papermill, root, home),
-            "jupyter-scheduler, job": client.job,
-        }
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        for way in ways.values():
-            way()
-        for _ in range(rounds):
-            for name, way in ways.items():
-                times[name].append(way())
-        with Watch(server.port) as watch:
-            ours = client.many(lambda: client.submit(note_id), client.is_done)
-        theirs = client.many(client.submit_job, client.job_is_done)
-    warm = asyncio.run(ready_kernel(notebook, rounds))
-    return table(times, ours, theirs, watch.times, warm)
 
 
 class Client:
@@ -116,6 +130,9 @@ class Client:
         if response.status >= 300:
             raise RuntimeError(f"{path} answers {response.status}: {text[:200]!r}")
         return json.loads(text)
+
+    def note_id(self) -> int:
+        return int(self.ask("GET", "/api/v1.2/notebooks?path=ten.ipynb")["notebooks"][0]["id"])
 
     def submit(self, note_id: int) -> str:
         body = {"command_type": "SparkCommand", "note_id": note_id}
@@ -147,6 +164,20 @@ class Client:
 
     def command(self, note_id: int) -> float:
         return self._timed(lambda: self.submit(note_id), self.is_done)
+
+    def warm_command(self, note_id: int) -> float:
+        """Once a kernel waits; the next one is waited for too: its start is not to disturb the next contender."""
+        self._wait_for_kernel()
+        seconds = self.command(note_id)
+        self._wait_for_kernel()
+        return seconds
+
+    def _wait_for_kernel(self) -> None:
+        start = time.perf_counter()
+        while [kernel["execution_state"] for kernel in self.ask("GET", "/api/kernels")] != ["idle"]:
+            if time.perf_counter() - start > SECONDS:
+                raise TimeoutError
+            time.sleep(0.05)
 
     def job(self) -> float:
         return self._timed(self.submit_job, self.job_is_done)
@@ -233,15 +264,17 @@ def table(
     ours: float,
     theirs: float,
     meanwhile: list[float],
-    warm: dict[str, list[float]],
+    ready_times: dict[str, list[float]],
+    loads: tuple[float, float, float],
 ) -> str:
-    own = median(times["this project"])
+    middle = {name: median(values) for name, values in times.items()}
     rows = [
-        f"| {name} | {median(values):.2f} | {min(values):.2f} | {max(values):.2f} | {median(values) / own:.1f} |"
+        f"| {name} | {middle[name]:.2f} | {min(values):.2f} | {max(values):.2f} "
+        f"| {middle[name] / middle[COLD]:.1f} | {middle[name] / middle[WARM]:.1f} |"
         for name, values in times.items()
     ]
-    ready = {name: median(values) for name, values in warm.items()}
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    ready = {name: median(values) for name, values in ready_times.items()}
+    load = ", ".join(f"{value:.1f}" for value in loads)
     p95 = sorted(meanwhile)[len(meanwhile) * 95 // 100]
     ratio = ready["nbclient"] / ready["this project"]
     return "\n".join(
@@ -249,19 +282,25 @@ def table(
             "# Running notebooks",
             "",
             f"`python -m benchmarks.commands`, {len(os.sched_getaffinity(0))} cores, load {load}: a notebook of {CELLS} cells that",
-            "print, each run with a kernel of its own, from asking for it until it is done; contenders in turns.",
+            "print, each run with a kernel of its own, from asking for it until it is done; contenders in turns. A cold kernel is",
+            "started for the run; a warm one waits for it (`KernelPool`, the default), since a run of the same folder before.",
             "",
-            "| run by | median s | least s | most s | ÷ this project |",
-            "| --- | --- | --- | --- | --- |",
+            "| run by | median s | least s | most s | ÷ cold | ÷ warm |",
+            "| --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
             "| | target | measured | |",
             "| --- | --- | --- | --- |",
-            _row("sooner than papermill's command", 3, median(times["papermill, command"]) / own),
             _row(
-                "sooner than a job of jupyter-scheduler",
+                "cold kernel, sooner than papermill's command", 3, middle[PAPERMILL] / middle[COLD]
+            ),
+            _row(
+                "cold kernel, sooner than a job of jupyter-scheduler",
                 3,
-                median(times["jupyter-scheduler, job"]) / own,
+                middle[SCHEDULER] / middle[COLD],
+            ),
+            _row(
+                "warm kernel, sooner than papermill's command", 3, middle[PAPERMILL] / middle[WARM]
             ),
             _row(
                 f"the cells alone, in a ready kernel ({ready['this project']:.3f} s), sooner than nbclient ({ready['nbclient']:.3f} s)",

@@ -211,7 +211,7 @@ async def test_cancelling_ends_also_a_kernel_that_ignores_it_and_its_children(
 
 
 async def test_cancelling_at_any_moment_leaves_no_kernel(
-    client: CommandClient, start: Any, jp_serverapp: Any
+    client: CommandClient, start: Any, jp_serverapp: Any, dashboards: Any
 ) -> None:
     children = set(psutil.Process().children())
     for wait in (0, 0.01, 0.03, 0.06, 0.1, 0.3, 0.6):
@@ -219,6 +219,8 @@ async def test_cancelling_at_any_moment_leaves_no_kernel(
         await asyncio.sleep(wait)
         await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
         assert (await client.ended(command["id"]))["status"] == "cancelled"
+    # Kernels may wait for the next command.
+    await dashboards.commands.pool.stop()
     assert jp_serverapp.kernel_manager.list_kernel_ids() == []
     left = set(psutil.Process().children()) - children
     assert [each for each in left if not is_gone(each.pid)] == []
