@@ -34,8 +34,8 @@ MAX_ARGUMENTS_LENGTH = 1024 * 1024
 _FEW_DIGITS = re.compile(r"-?[0-9]{1,12}\.[0-9]{1,3}")
 """With so few, no reader of decimals is wrong: their last digit weighs more than its extra precision."""
 
-_R_TEXT = 5000
-"""Characters; R reads no text with Unicode escapes that has more than twice as many."""
+_LONGEST_TEXT = {"r": (5000, "base::paste0({})"), "scala": (10_000, "List({}).mkString")}
+"""Characters, and how more are written: R reads at most 10,000 with escapes, Scala 64 kB of UTF-8."""
 
 _R_NAME = 2500
 """Characters; names have at most 10,000 bytes there."""
@@ -211,10 +211,11 @@ def _text(text: str, language: str) -> str:
     if language == "python":
         return ascii(text)
     written = '"' + "".join(_escaped(character, language) for character in text) + '"'
-    if language == "r" and len(text) > _R_TEXT and "\\" in written:
-        pieces = [text[at : at + _R_TEXT] for at in range(0, len(text), _R_TEXT)]
-        return f"base::paste0({', '.join(_text(piece, language) for piece in pieces)})"
-    return written
+    longest, joined = _LONGEST_TEXT.get(language, (len(text), ""))
+    if len(text) <= longest or (language == "r" and "\\" not in written):
+        return written
+    pieces = (text[at : at + longest] for at in range(0, len(text), longest))
+    return joined.format(", ".join(_text(piece, language) for piece in pieces))
 
 
 def _escaped(character: str, language: str) -> str:
