@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 import psutil
@@ -97,8 +97,9 @@ class NotebookRunner:
         pool = self._pool if language == "python" and not cluster.changes_kernels else None
         error: dict[str, Any] | None = None
         is_cancelled = False
+        ends: list[asyncio.Task[None]] = []
         try:
-            await self._run(command, cluster, kernel_name, pool, notebook, progress, log)
+            await self._run(command, cluster, kernel_name, pool, notebook, progress, ends, log)
             progress.done()
         except asyncio.CancelledError:
             is_cancelled = True
@@ -124,6 +125,9 @@ class NotebookRunner:
         elif error is not None:
             log.say(error["message"])
         text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
+        if ends:
+            # The kernel never outlives its attempt.
+            await asyncio.wait(ends)
         status = "cancelled" if is_cancelled else "error" if error else "done"
         return Outcome(status, error, retryable=not is_cancelled, text=text, notebook=data)
 
@@ -135,9 +139,10 @@ class NotebookRunner:
         pool: KernelPool | None,
         notebook: Any,
         progress: _Progress,
+        ends: list[asyncio.Task[None]],
         log: CommandLogger,
     ) -> None:
-        """The cells in a kernel of their own. Raises what `Execution.run` raises."""
+        """The cells in a kernel of their own, whose end is in `ends` then. Raises what `Execution.run` raises."""
         manager = self._manager_of(cluster)
         loop = asyncio.get_running_loop()
         end = None if command.timeout is None else loop.time() + command.timeout
@@ -178,7 +183,8 @@ class NotebookRunner:
             left = None if end is None else max(end - loop.time(), 0.1)
             await execution.run(left, allowed=command.timeout)
         finally:
-            await asyncio.shield(self._end(manager, kernel_id, pid))
+            # What has run is packed meanwhile.
+            ends.append(self._keep(self._end(manager, kernel_id, pid)))
             if found:
                 with contextlib.suppress(DashboardsError):
                     await self._commands.jobs(command, found)
@@ -217,10 +223,14 @@ class NotebookRunner:
             if not starting.cancelled() and starting.exception() is None:
                 await self._end(manager, starting.result(), None)
 
-        task = asyncio.ensure_future(end())
+        await asyncio.wait({self._keep(end())}, timeout=_LATE_START_SECONDS)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that whoever waits for it does not cancel."""
+        task = asyncio.ensure_future(work)
         self._late.add(task)
         task.add_done_callback(self._late.discard)
-        await asyncio.wait({task}, timeout=_LATE_START_SECONDS)
+        return task
 
     async def _replace(self, path: str, original: Any, notebook: Any, log: CommandLogger) -> None:
         """Writes the executed notebook over its source, unless somebody has changed that meanwhile."""
@@ -249,7 +259,7 @@ class NotebookRunner:
         return name, str(language or "").lower()
 
     async def _end(self, manager: Any, kernel_id: str, pid: int | None) -> None:
-        """Ends the kernel, however it is; a kernel never outlives its attempt."""
+        """Ends the kernel, however it is."""
         with contextlib.suppress(Exception):
             await kill(manager, kernel_id)
         for _ in range(3):
