@@ -45,6 +45,7 @@ class ConvertRunner:
         """How the attempt ended. What was run is kept, whatever becomes of the conversion."""
         asked = command.payload["command"]
         executed = b""
+        end = _end_of(command)
         try:
             if asked["execute"]:
                 outcome = await self._run(command, log)
@@ -57,15 +58,20 @@ class ConvertRunner:
                 notebook, _ = await self._contents.notebook(command.path)
             kind = asked["fileFormat"]
             log.say(f"Converting to {kind}.")
-            made = await self._converter.convert(
-                notebook,
-                command.path,
-                kind,
-                is_note=asked["resourceType"] == "Note",
-                show_code=asked["showCode"],
-            )
+            async with asyncio.timeout_at(end):
+                made = await self._converter.convert(
+                    notebook,
+                    command.path,
+                    kind,
+                    is_note=asked["resourceType"] == "Note",
+                    show_code=asked["showCode"],
+                )
             if len(made) > MAX_FILE_BYTES:
                 raise DashboardsError(f"The file has {len(made)} bytes, which is too much.")
+        except TimeoutError:
+            message = f"The conversion took longer than {command.timeout:g} s."
+            log.say(message)
+            return Outcome("error", {"message": message}, retryable=True, notebook=executed)
         except DashboardsError as failed:
             log.say(failed.message)
             return Outcome("error", {"message": failed.message}, notebook=executed)
@@ -84,6 +90,13 @@ class ConvertRunner:
                 return Outcome("error", error, failed.retryable, notebook=executed, file=file)
         log.say("Done.")
         return Outcome("done", notebook=executed, file=file)
+
+
+def _end_of(command: CommandInfo) -> float | None:
+    """When the attempt must have its file, running and drawing together, by the event loop's clock."""
+    if command.timeout is None:
+        return None
+    return asyncio.get_running_loop().time() + command.timeout
 
 
 def file_name(path: str, kind: str) -> str:

@@ -19,6 +19,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..errors import Unreadable
 from .page import ORIGIN, MemoryPage
+from .side_loop import SideLoop
 from .strips import StripJoiner
 
 if TYPE_CHECKING:
@@ -147,6 +148,8 @@ class PageBrowser(LoggingConfigurable):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # Playwright takes pages and files apart in single steps, which are long ones where they are large.
+        self._side = SideLoop("page-browser")
         self._places = asyncio.Semaphore(self.max_at_once)
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
@@ -175,7 +178,9 @@ class PageBrowser(LoggingConfigurable):
 
     async def draw(self, page: MemoryPage, kind: Format) -> bytes:
         """The page as a file. Raises `NoBrowser` and `ConversionFailed`; the next page is drawn in any case."""
-        executable = self.require()
+        return await self._side.run(self._drawn(self.require(), page, kind))
+
+    async def _drawn(self, executable: str, page: MemoryPage, kind: Format) -> bytes:
         async with self._places:
             self._busy += 1
             if self._idle is not None:
@@ -198,10 +203,18 @@ class PageBrowser(LoggingConfigurable):
 
     async def stop(self) -> None:
         """Ends the browser."""
+        if self._side.is_running:
+            await self._side.run(self._stop())
+            await self._side.stop()
+
+    async def _stop(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
         await self._end()
         await self._end_driver()
+        # These may belong to the loop that ends now.
+        self._places = asyncio.Semaphore(self.max_at_once)
+        self._starting = asyncio.Lock()
 
     async def _end_driver(self) -> None:
         """Ends Playwright's own process, which may have died by itself."""

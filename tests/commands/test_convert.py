@@ -150,6 +150,25 @@ async def test_without_a_browser_pdf_is_refused_and_html_works(
     await file_of(client, await convert(client, fileFormat="html"))
 
 
+@pytest.mark.parametrize("extension_config", [{"DashboardsApp": {"trusted_folders": ["trusted"]}}])
+async def test_the_timeout_of_the_command_bounds_the_drawing_too(
+    client: CommandClient, write_notebook: Write
+) -> None:
+    endless = {"text/html": "<script>for (;;);</script>"}
+    write_notebook(
+        "trusted/endless.ipynb",
+        new_code_cell("", outputs=[new_output("display_data", endless)]),
+        **PYTHON,
+    )
+    number = await client.note_id("trusted/endless.ipynb")
+    body = {"command_type": "NotebookConvertCommand", "resourceId": number, "resourceType": "Note"}
+    command = await client.ended((await client.submit(**body, fileFormat="png", timeout=3))["id"])
+    assert command["status"] == "error"
+    assert command["error"]["message"] == "The conversion took longer than 3 s."
+    begun, ended = command["start_time"], command["end_time"]
+    assert ended - begun < 3 + 5
+
+
 async def test_hidden_cells_of_a_dashboard_stay_hidden(
     client: CommandClient, write_notebook: Write
 ) -> None:
