@@ -37,6 +37,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
         "--KernelGatewayApp.ip=127.0.0.1",
         f"--KernelGatewayApp.auth_token={GATEWAY_TOKEN}",
         "--JupyterWebsocketPersonality.list_kernels=True",
+        # As the guide for operators has it.
+        "--AsyncIOLoopKernelRestarter.time_to_dead=0.5",
     ]
     with ServerProcess(command, tmp_path_factory.mktemp("gateway")) as process:
         yield process
@@ -165,9 +167,14 @@ async def test_errors_and_cancelling_are_as_with_the_servers_own_kernels(
     assert await kernels(gateway) == []
 
 
-async def test_a_kernel_that_dies_at_the_gateway_is_seen(run: Any, gateway: ServerProcess) -> None:
+async def test_a_kernel_that_dies_at_the_gateway_is_seen_within_two_seconds(
+    run: Any, gateway: ServerProcess
+) -> None:
     client, command = await run(PID, WAIT)
     os.kill(await pid_of(client, command), signal.SIGKILL)
+    async with asyncio.timeout(2):
+        while "The kernel died." not in await log_of(client, command):
+            await asyncio.sleep(0.05)
     ended = await asyncio.wait_for(client.ended(command["id"]), 10)
     assert ended["error"]["message"] == "The kernel died."
     assert await kernels(gateway) == []
