@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import zmq
 from jupyter_core.utils import ensure_async
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from nbclient import NotebookClient
@@ -131,7 +130,7 @@ class Execution:
             return await kernel.connect(self._died.set)
         channels = kernel.client()
         # A kernel that just starts does not listen yet; ZMQ would try again after 100 ms only.
-        channels.context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        channels.context.reconnect_ivl = _RECONNECT_MS
         channels.start_channels()
         return channels
 
