@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from jupyter_core.utils import ensure_async
+
 from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore, clean_path
 from ..errors import DashboardsError, Forbidden, InvalidRequest, NotFound, Unreadable
 from ..notebooks.registry import NotebookId, NotebookRegistry
-from .clusters import Cluster, check_cluster, cluster_of
+from .clusters import Cluster, check_cluster, cluster_of, named_kernelspec
 from .convert_submission import CONVERT, ConvertRequest, convert_request
 from .mail import Mailer
 from .models import CommandInfo, Submission
@@ -71,6 +73,7 @@ class CommandIntake:
         converter: NotebookConverter,
         mailer: Mailer,
         clusters: Mapping[str, Cluster],
+        kernel_spec_manager: Any,
     ) -> None:
         """`contents` is the whole of the server's contents manager, `clusters` the configured ones by label."""
         self._notebooks = notebooks
@@ -78,6 +81,7 @@ class CommandIntake:
         self._converter = converter
         self._mailer = mailer
         self._clusters = clusters
+        self._specs = kernel_spec_manager
 
     async def submission(self, request: RunRequest | ConvertRequest, owner: str) -> Submission:
         """The command to store for a request."""
@@ -104,6 +108,20 @@ class CommandIntake:
         made = replace(rerun, path=notebook.path, payload={**rerun.payload, "command": shown})
         await self._check(made, notebook)
         return await self._told(made)
+
+    async def language(self, metadata: Any) -> str:
+        """The language of a notebook: as its metadata, which anybody may have written, says it, else its kernelspec's."""
+        language = language_of(metadata)
+        name = named_kernelspec(metadata) if isinstance(metadata, Mapping) else ""
+        if language or not name:
+            return language
+        try:
+            spec = await ensure_async(self._specs.get_kernel_spec(name))
+        except Exception:
+            # It is not installed, or a gateway does not answer: the run says so.
+            return ""
+        found = spec["spec"].get("language") if isinstance(spec, dict) else spec.language
+        return str(found or "").lower()
 
     async def _by_id(self, notebook_id: int, missing: str) -> NotebookId:
         known = await self._notebooks.by_id(notebook_id)
@@ -155,5 +173,6 @@ class CommandIntake:
             except DashboardsError:
                 # The run says what is wrong with it.
                 return made
-            unknown = unknown_names(arguments, declared(source, language_of(source.metadata)))
+            language = await self.language(source.metadata)
+            unknown = unknown_names(arguments, declared(source, language))
         return replace(made, payload={**made.payload, "unknown_arguments": unknown})

@@ -136,6 +136,7 @@ class CommandsManager(LoggingConfigurable):
             converter=converter,
             mailer=self.mailer,
             clusters=self._clusters,
+            kernel_spec_manager=kernel_spec_manager,
         )
         self._peers = Peers(
             database, begin=self._begin, end=self._end, heard=self._heard, log=logger

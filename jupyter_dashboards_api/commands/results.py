@@ -33,6 +33,17 @@ def text_of(notebook: NotebookNode) -> str:
     return storable(re.sub(r"\r?\n", "\r\n", text), MAX_TEXT_BYTES)
 
 
+def is_cut(text: str) -> bool:
+    """Whether `text_of` has left out what came after so many bytes."""
+    # The last character may not have fitted.
+    return 4 * len(text) > MAX_TEXT_BYTES and len(text.encode()) > MAX_TEXT_BYTES - 4
+
+
+def columns(text: str) -> str:
+    """Results as they are sent unless they are asked for raw: what Hive puts between columns (^A) is a tab."""
+    return text.replace("\x01", "\t")
+
+
 def storable(text: str, most: int) -> str:
     """A text that kernels have written as both databases can hold it: no NUL, no half of a character, at most so many bytes."""
     data = text.replace("\0", "\ufffd").encode(errors="replace")

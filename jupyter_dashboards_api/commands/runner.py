@@ -26,7 +26,7 @@ from .gateway_kernels import GatewayKernels
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
 from .parameters import declared, unknown_names, with_arguments
-from .results import packed, storable, text_of
+from .results import is_cut, packed, storable, text_of
 from .store import CommandStore
 
 _PROGRESS_EVERY = 0.3
@@ -125,6 +125,8 @@ class NotebookRunner:
         elif error is not None:
             log.say(error["message"])
         text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
+        if is_cut(text):
+            log.say("The results are longer than 20 MB: only the notebook has all of them.")
         if ends:
             # The kernel never outlives its attempt.
             await asyncio.wait(ends)

@@ -14,7 +14,7 @@ from ..commands.copy_page import copy_page
 from ..commands.history import history_query
 from ..commands.intake import request_of, rerun_request
 from ..commands.models import CommandInfo
-from ..commands.results import unpacked
+from ..commands.results import columns, unpacked
 from ..commands.submission import KEY_FIELD, Refused
 from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
 from ..errors import Conflict, InvalidRequest, NotFound, Unreadable
@@ -186,7 +186,7 @@ class CommandResultsHandler(_CommandHandler):
             self.set_header("Cache-Control", "no-store")
             self.finish(text, set_content_type="text/plain; charset=UTF-8")
             return
-        self.send({"inline": True, "results": text})
+        self.send({"inline": True, "results": columns(text)})
 
 
 class CommandFileHandler(_CommandHandler):
@@ -214,7 +214,7 @@ class CommandStatusResultsHandler(_CommandHandler):
                 "status": command.status,
                 "progress": command.progress,
                 "error": command.error,
-                **_results(command, found[0] if found else None),
+                **_results(command, found[0] if found else None, raw=self.flag("raw")),
                 "path": model["path"],
             }
         )
@@ -297,7 +297,9 @@ def _locations(command: CommandInfo) -> list[str]:
     return [f"commands/{command.id}/results?raw=true"]
 
 
-def _results(command: CommandInfo, text: str | None) -> dict[str, Any]:
+def _results(command: CommandInfo, text: str | None, *, raw: bool) -> dict[str, Any]:
     if command.command_type == CONVERT and command.status == "done":
         return {"inline": False, "results": None, "result_location": _locations(command)}
-    return {"inline": True, "results": text if command.status == "done" else None}
+    if command.status != "done":
+        return {"inline": True, "results": None}
+    return {"inline": True, "results": text if raw else columns(text or "")}

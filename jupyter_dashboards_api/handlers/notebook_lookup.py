@@ -5,10 +5,8 @@ The hosted product showed ids in its pages only; programs of this server ask her
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from jupyter_core.utils import ensure_async
 from tornado.web import authenticated
 
 from ..commands.parameters import declared
@@ -62,24 +60,8 @@ class NotebookParametersHandler(_LookupHandler):
         if known is None:
             raise NotFound("There is no such notebook.")
         notebook, _ = await self.commands.contents.notebook(known.path)
-        language = _name(notebook.metadata, "language_info")
-        if not language:
-            language = await self._language(_name(notebook.metadata, "kernelspec"))
-        found = declared(notebook, language.lower())
+        found = declared(notebook, await self.commands.intake.language(notebook.metadata))
         self.send({"parameters": [parameter_model(each) for each in found]})
-
-    async def _language(self, name: str) -> str:
-        try:
-            spec = await ensure_async(self.kernel_spec_manager.get_kernel_spec(name))
-        except Exception:
-            return ""
-        return str(spec["spec"].get("language") if isinstance(spec, dict) else spec.language)
-
-
-def _name(metadata: Any, part: str) -> str:
-    """`name` of a part of a notebook's metadata, which anybody may have written."""
-    found = metadata.get(part) if isinstance(metadata, Mapping) else None
-    return str(found.get("name") or "") if isinstance(found, Mapping) else ""
 
 
 def notebook_model(notebook: NotebookId) -> dict[str, Any]:

@@ -184,6 +184,33 @@ def test_a_notebook_is_run_by_its_path(server: ServerProcess) -> None:
     assert done.stdout == LINES.replace("\r\n", "\n")
 
 
+def test_macros_of_the_client_are_put_into_the_arguments(
+    server: ServerProcess, notes: dict[str, int]
+) -> None:
+    day = "Qubole_nominal_time.clone().subtract('days', 7).strftime('%Y-%m-%d')"
+    macros = json.dumps([{"day": "moment('2026-03-31') + ''"}])
+    refused = qds(
+        server,
+        *("jupyternotebookcmd", "submit", "--path", "answer.ipynb", "--macros", macros),
+    )
+    assert "macros: day: A moment becomes a text by strftime or format first" in refused.stderr
+    done = qds(
+        server,
+        *("jupyternotebookcmd", "run", "--path", "answer.ipynb", "--upload-to-source", "false"),
+        *("--macros", json.dumps([{"day": day}, {"who": "'on ' + day"}])),
+        *("--arguments", json.dumps({"who": "$who$"})),
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"0\ton \d{4}-\d\d-\d\d", done.stdout.strip())
+    found = python(
+        server,
+        f"run = SparkCommand.create(note_id={notes['answer']}, macros=[{{'a': '1 + 1'}}],\n"
+        "    arguments={'who': '$a$', 'other': 1})\n"
+        "print(json.dumps([run.attributes[n] for n in ('resolved_macros', 'unknown_arguments')]))",
+    )
+    assert found == [{"a": 2}, ["other"]]
+
+
 def test_a_run_that_fails_is_told_and_its_results_are_not_asked_for(
     server: ServerProcess, notes: dict[str, int]
 ) -> None:

@@ -52,6 +52,8 @@ def test_text_is_bounded_and_such_as_every_database_can_hold(
     assert storable("é" * 10, 5) == "éé"
     monkeypatch.setattr(results, "MAX_TEXT_BYTES", 10)
     assert len(text_of(notebook(stream("x" * 100)))) == 10
+    assert results.is_cut(text_of(notebook(stream("é" * 100))))
+    assert not results.is_cut(text_of(notebook(stream("x"))))
 
 
 def test_a_packed_notebook_is_the_notebook_file() -> None:

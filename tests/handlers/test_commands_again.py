@@ -87,16 +87,22 @@ async def test_arguments_that_the_notebook_does_not_declare_are_told_in_the_comm
 
 
 @pytest.mark.usefixtures("runs")
-async def test_the_run_looks_again_in_the_language_of_the_kernel(
-    commands: CommandClient, write_notebook: Write
-) -> None:
-    # Nothing in the file says what the language is.
-    parameters = new_code_cell("a = 1", metadata={"tags": ["parameters"]})
-    write_notebook("bare.ipynb", parameters, kernelspec={"name": "python3", "display_name": "P"})
-    note = await commands.note_id("bare.ipynb")
-    command = await commands.submit(note_id=note, arguments={"b": 1})
-    assert command["unknown_arguments"] == []
-    assert (await commands.ended(command["id"]))["unknown_arguments"] == ["b"]
+class TestLanguages:
+    @pytest.fixture
+    def extension_config(self) -> dict[str, Any]:
+        return {"CommandsManager": {"clusters": {"here": {"kernelspec": "python3"}}}}
+
+    async def test_the_run_looks_again_in_the_language_of_its_kernel(
+        self, commands: CommandClient, write_notebook: Write
+    ) -> None:
+        parameters = new_code_cell("a = 1", metadata={"tags": ["parameters"]})
+        for name, unknown in (("python3", ["b"]), ("not-there", [])):
+            path = f"{name}.ipynb"
+            write_notebook(path, parameters, kernelspec={"name": name, "display_name": "x"})
+            note = await commands.note_id(path)
+            command = await commands.submit(note_id=note, label="here", arguments={"b": 1})
+            assert command["unknown_arguments"] == unknown
+            assert (await commands.ended(command["id"]))["unknown_arguments"] == ["b"]
 
 
 async def test_a_rerun_is_the_same_command_as_a_new_one(
