@@ -64,7 +64,7 @@ for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection", "RTCDataChan
 try { Object.defineProperty(Navigator.prototype, "sendBeacon", { value: () => false }); } catch {}
 """
 
-_READY = """() => document.body && "ready" in document.body.dataset
+_READY = """() => document.readyState !== "loading" && document.body && "ready" in document.body.dataset
   && !document.querySelector('[aria-busy="true"]') && document.fonts.status === "loaded"
   && Array.from(document.images).every((image) => image.complete)"""
 
@@ -334,7 +334,8 @@ class PageBrowser(LoggingConfigurable):
                 # The page itself, once: no frame, and nothing that a refresh would put into its place.
                 main[0] += 1
                 if main[0] > 1:
-                    await route.abort()
+                    # Otherwise the browser's own words about it would take the page's place.
+                    await route.abort("aborted")
                     return
             found = await asyncio.to_thread(page.answer, request.url, request.method)
             if found is None:
@@ -349,7 +350,8 @@ class PageBrowser(LoggingConfigurable):
 
         await context.route("**/*", answer)
         milliseconds = self.timeout * 1000
-        await tab.goto(f"{ORIGIN}/", wait_until="load", timeout=milliseconds)
+        # Not until it has loaded: a page that wants to go elsewhere while it loads never has.
+        await tab.goto(f"{ORIGIN}/", wait_until="commit", timeout=milliseconds)
         if kind == "pdf":
             await tab.emulate_media(media="print", color_scheme="light")
         try:

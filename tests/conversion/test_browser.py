@@ -239,6 +239,21 @@ def bare(html: str) -> MemoryPage:
     return MemoryPage(page.encode(), "", is_board=False, lookup=lambda path: None)
 
 
+VIEW = {"application/vnd.jupyter.widget-view+json": {"model_id": "bad"}}
+
+
+def html_widget(html: str) -> dict[str, Any]:
+    """Metadata with the state of a widget that shows HTML."""
+    model = {
+        "model_name": "HTMLModel",
+        "model_module": "@jupyter-widgets/controls",
+        "model_module_version": "2.0.0",
+        "state": {"value": html, "description": html, "_view_name": "HTMLView"},
+    }
+    form = "application/vnd.jupyter.widget-state+json"
+    return {"widgets": {form: {"version_major": 2, "version_minor": 0, "state": {"bad": model}}}}
+
+
 @pytest.mark.parametrize("kind", ["as it is", "trusted", "untrusted"])
 async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
     browser: PageBrowser, page: MakePage, kind: str
@@ -254,7 +269,9 @@ async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
                 new_code_cell("", outputs=[new_output("display_data", bundle)])
                 for bundle in bundles(home).values()
             ]
-            made = page(*cells, trusted=kind == "trusted")
+            cells.append(new_code_cell("", outputs=[new_output("display_data", VIEW)]))
+            made = page(*cells, trusted=kind == "trusted", metadata=html_widget(attack(home)))
+            assert "dash-widgets" in made.html.decode()
         browser.settle_timeout = 1
         read = pdf(await browser.draw(made, "pdf"))
         text = " ".join(sheet.extract_text() for sheet in read.pages)
@@ -264,6 +281,25 @@ async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
         assert listener.arrived == []
     finally:
         listener.stop()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "location = 'http://127.0.0.1:9/x'",
+        "setTimeout(() => { location = 'http://127.0.0.1:9/x' }, 50)",
+        "onload = () => document.forms[0].submit()",
+        "location.reload()",
+    ],
+)
+async def test_a_page_that_wants_to_be_elsewhere_is_drawn_as_it_is(
+    browser: PageBrowser, script: str
+) -> None:
+    browser.settle_timeout = 1
+    form = "<form action='http://127.0.0.1:9/form' method=post></form>"
+    html = f"{red(60)}{form}<script>{script}</script><p aria-busy=true>"
+    drawn = picture(await browser.draw(bare(html), "png"))
+    assert drawn.getpixel((20, 20)) == (255, 0, 0)
 
 
 async def test_an_endless_script_ends_with_the_timeout_and_the_next_page_is_drawn(
