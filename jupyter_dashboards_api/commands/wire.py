@@ -22,10 +22,10 @@ _DATE = re.compile(
 )
 
 
-def json_object(data: bytes) -> dict[str, Any]:
-    """The JSON object of a body; `{}` for an empty one. Raises `InvalidRequest` or `TooLarge`."""
-    if len(data) > MAX_BODY_BYTES:
-        raise TooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+def json_object(data: bytes, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
+    """The JSON object of a body of at most so many bytes; `{}` for an empty one. Raises `InvalidRequest` or `TooLarge`."""
+    if len(data) > most:
+        raise TooLarge(f"The body is larger than {most} bytes.")
     if not data.strip():
         return {}
     try:

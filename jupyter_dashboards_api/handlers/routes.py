@@ -29,6 +29,7 @@ from .commands_elsewhere import CommandsElsewhereHandler
 from .kernels import KernelChannelsHandler, KernelHandler, KernelsHandler
 from .keys import KeyHandler, KeysHandler
 from .login import LoginHandler, LogoutHandler
+from .notebook_contents import NotebookContentsHandler
 from .notebook_lookup import (
     DashboardLookupHandler,
     NotebookLookupHandler,
@@ -287,6 +288,12 @@ ROUTES: tuple[Route, ...] = (
         NotebookParametersHandler,
         {"GET": Permission("notebook:read")},
         "The parameters that a notebook declares.",
+    ),
+    Route(
+        rf"{_API}/jupyter_notebooks/contents/(?P<path>.*)",
+        NotebookContentsHandler,
+        {"PUT": Permission("notebook:write")},
+        "Save a notebook, a new one or in the place of another.",
     ),
     Route(
         rf"{_ANY_API}/(?P<path>.*)",

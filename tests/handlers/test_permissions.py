@@ -64,6 +64,9 @@ def commands() -> dict[str, Asked]:
     return {
         f"GET {api}/commands": Asked(f"{api}/commands/", 200),
         # Far from a run, but past the permission.
+        f"PUT {api}/jupyter_notebooks/contents/PATH": Asked(
+            f"{api}/jupyter_notebooks/contents/a.ipynb", 422, {}
+        ),
         f"POST {api}/commands": Asked(f"{api}/commands", 422, {"command_type": "SparkCommand"}),
         f"GET {api}/commands/{{command_id}}": Asked("/api/latest/commands/999/", 404),
         f"PUT {api}/commands/{{command_id}}": Asked(f"{api}/commands/999", 404, {}),

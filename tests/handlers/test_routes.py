@@ -127,6 +127,7 @@ async def test_the_table_is_all_that_the_extension_answers(jp_serverapp: Any) ->
         ("/api/v1.2/commands/1/logs/", {"GET"}),
         ("/api/v1.2/commands/1/stream", {"GET"}),
         ("/api/v1.2/commands/1/file", {"GET"}),
+        ("/api/v1.2/jupyter_notebooks/contents/a.ipynb", {"PUT"}),
         ("/api/v1.2/notebooks?path=a", {"GET"}),
         ("/api/v1.2/notebooks/1/parameters", {"GET"}),
         ("/api/latest/notebook_dashboard?path=a", {"GET"}),

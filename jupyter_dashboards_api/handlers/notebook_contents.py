@@ -1,0 +1,69 @@
+"""Notebooks that programs send to be run by their path. API: "Upload a Jupyter Notebook", `specs/commands.md` §1.2."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import nbformat
+from tornado.web import authenticated
+
+from ..commands.wire import json_object, timestamp
+from ..dashboards.contents import clean_path, parent_path
+from ..errors import Conflict, InvalidRequest, Unreadable
+from .commands_base import CommandsAPIHandler
+from .notebook_lookup import notebook_model
+
+
+class NotebookContentsHandler(CommandsAPIHandler):
+    """`/api/v1.2/jupyter_notebooks/contents/PATH/NAME`."""
+
+    @authenticated
+    async def put(self, path: str) -> None:
+        """Saves `content` as the notebook of the URL, a new one or in the place of another; folders are made.
+
+        `name` and `path` of the body, which the API documents, say the same as the URL and are not looked at.
+        """
+        place = clean_path(path)
+        if not place.endswith(".ipynb"):
+            raise InvalidRequest("The path must name a notebook, with its extension .ipynb.")
+        most = self.dashboards.uploads.max_upload_size
+        body = await asyncio.to_thread(json_object, self.request.body, most)
+        if body.get("type", "notebook") != "notebook":
+            raise Unreadable("type must be notebook.")
+        data = await asyncio.to_thread(_notebook_file, body.get("content"))
+        contents = self.commands.contents
+        there = await contents.stat(place)
+        if there is not None and there.kind == "directory":
+            raise Conflict("A folder has this name.")
+        await contents.make_folders(parent_path(place))
+        # As a file: whether its outputs are trusted is not for who sends it to say.
+        await contents.save_file(place, data)
+        await self.record("upload", place)
+        entry = await contents.stat(place)
+        changed = timestamp(entry.last_modified) if entry is not None else None
+        folder, _, name = place.rpartition("/")
+        self.send(
+            {
+                **notebook_model(await self.commands.notebooks.identify(place)),
+                "name": name,
+                "location": folder,
+                "type": "notebook",
+                "last_modified": changed,
+                "content": None,
+            }
+        )
+
+
+def _notebook_file(content: Any) -> bytes:
+    """The file of a notebook. Raises `Unreadable`. Takes a while for a large one."""
+    if not isinstance(content, dict) or content.get("nbformat") != 4:
+        raise Unreadable("content must be a notebook of nbformat 4.")
+    try:
+        notebook = nbformat.from_dict(content)
+        nbformat.validate(notebook)
+        return str(nbformat.writes(notebook)).encode()
+    except Exception as error:
+        # The library raises whatever a field happens to make of its code.
+        reason = str(error).partition("\n")[0][:200]
+        raise Unreadable(f"content is not a valid notebook: {reason}") from error
