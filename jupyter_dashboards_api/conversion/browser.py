@@ -18,6 +18,7 @@ from traitlets import Float, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
 from ..errors import Unreadable
+from . import in_page
 from .page import ORIGIN, MemoryPage
 from .side_loop import SideLoop
 from .strips import StripJoiner
@@ -54,25 +55,6 @@ _FLAGS = (
     "--no-first-run",
     "--no-pings",
 )
-
-# Whatever talks past the interception. Before any script of the page, in its frames too.
-_TAKEN = """
-for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection", "RTCDataChannel", "WebTransport", "WebSocket",
-    "WebSocketStream", "EventSource", "Worker", "SharedWorker", "open"]) {
-  try { Object.defineProperty(globalThis, name, { value: undefined, writable: false, configurable: false }); } catch {}
-}
-try { Object.defineProperty(Navigator.prototype, "sendBeacon", { value: () => false }); } catch {}
-"""
-
-_READY = """() => document.readyState !== "loading" && document.body && "ready" in document.body.dataset
-  && !document.querySelector('[aria-busy="true"]') && document.fonts.status === "loaded"
-  && Array.from(document.images).every((image) => image.complete)"""
-
-# Else a picture that is not in the window yet is unpacked while the page is drawn without it.
-_UNPACK = """() => Promise.all(Array.from(document.images, (image) => {
-  image.decoding = "sync";
-  return image.complete && image.decode().catch(() => {});
-}))"""
 
 _WIDTH = 1100
 _MARGIN = 0.45
@@ -316,7 +298,7 @@ class PageBrowser(LoggingConfigurable):
     ) -> bytes:
         from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-        await context.add_init_script(_TAKEN)
+        await context.add_init_script(in_page.TAKEN)
         tab = await context.new_page()
 
         def broke(_: Any) -> None:
@@ -355,10 +337,13 @@ class PageBrowser(LoggingConfigurable):
         if kind == "pdf":
             await tab.emulate_media(media="print", color_scheme="light")
         try:
-            await tab.wait_for_function(_READY, timeout=self.settle_timeout * 1000, polling=50)
+            await tab.wait_for_function(
+                in_page.READY, timeout=self.settle_timeout * 1000, polling=50
+            )
         except PlaywrightTimeout:
             self.log.warning("Conversion: the page is drawn before all of it was ready.")
-        await tab.evaluate(_UNPACK)
+        await tab.evaluate(in_page.FIT)
+        await tab.evaluate(in_page.UNPACK)
         return await (self._pdf(tab, page) if kind == "pdf" else self._png(tab, milliseconds))
 
     async def _pdf(self, tab: Page, page: MemoryPage) -> bytes:

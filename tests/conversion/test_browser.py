@@ -109,6 +109,27 @@ async def test_a_page_that_is_too_tall_is_refused_with_what_to_use_instead(
     assert "149" in whole.pages[0].extract_text().split()
 
 
+@pytest.mark.parametrize("place", ["output", "markdown"])
+async def test_what_is_wider_than_the_page_is_made_smaller_not_cut(
+    browser: PageBrowser, page: MakePage, place: str
+) -> None:
+    cells = "".join(f"<td>column {number} of a wide table</td>" for number in range(25))
+    last = "<td><div style='width:70px;height:70px;background:rgb(255,0,0)'></div></td>"
+    table = f"<table><tr>{cells}{last}</tr></table>"
+    cell = html_output(table) if place == "output" else new_markdown_cell(table)
+    drawn = picture(await browser.draw(page(cell, new_markdown_cell("# Others")), "png"))
+    assert (255, 0, 0) in {colour for _, colour in drawn.getcolors(1 << 24) or []}
+    read = pdf(await browser.draw(page(cell), "pdf"))
+    # The sheet's width in the units of text, which says where it begins.
+    begins: list[float] = []
+    read.pages[0].extract_text(
+        visitor_text=lambda text, cm, tm, *_: begins.append(
+            tm[4] * cm[0] + tm[5] * cm[2] + cm[4] if text.strip() else 0
+        )
+    )
+    assert 300 < max(begins) < float(read.pages[0].mediabox.width)
+
+
 async def test_pictures_below_the_first_window_are_drawn(
     browser: PageBrowser, page: MakePage
 ) -> None:
