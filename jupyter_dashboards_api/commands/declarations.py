@@ -16,7 +16,7 @@ from typing import Any
 
 from .literals import JuliaReader, LiteralReader, NotLiteral, RReader, ScalaReader
 
-MAX_SOURCE = 64 * 1024
+MAX_SOURCE = 32 * 1024
 """Characters of a cell; of a longer one, nothing is read."""
 
 

@@ -22,6 +22,9 @@ MAX_MACROS = 100
 MAX_EXPRESSION = 4000
 """Characters."""
 
+MAX_EXPRESSIONS = 20_000
+"""Characters of all expressions of a command: they are reckoned while other requests wait."""
+
 MAX_VALUE = 10_000
 """Characters of what one macro becomes."""
 
@@ -59,7 +62,7 @@ def parsed_macros(value: Any) -> tuple[Macro, ...]:
     if value is None or value == "":
         return ()
     if isinstance(value, str):
-        if len(value) > MAX_MACROS * MAX_EXPRESSION:
+        if len(value) > 3 * MAX_EXPRESSIONS:
             raise InvalidRequest("macros: they are too long.")
         try:
             value = json.loads(value)
@@ -79,6 +82,8 @@ def parsed_macros(value: Any) -> tuple[Macro, ...]:
             raise InvalidRequest(f"macros: {name} must be an expression. {SUPPORTED}")
         if isinstance(expression, str) and len(expression) > MAX_EXPRESSION:
             raise InvalidRequest(f"macros: {name} is longer than {MAX_EXPRESSION} characters.")
+    if sum(len(text) for _, text in found if isinstance(text, str)) > MAX_EXPRESSIONS:
+        raise InvalidRequest(f"macros: together they are longer than {MAX_EXPRESSIONS} characters.")
     return tuple(found)
 
 

@@ -152,6 +152,7 @@ def test_a_refusal_says_what_is_supported() -> None:
         "no json", "{}", 1, True, {"a": "1"}, ["a"], [{}], [{"a": "1", "b": "2"}], [{"a b": "1"}], [{"": "1"}],
         [{"moment": "1"}], [{"Qubole_nominal_time": "1"}], [{"true": "1"}], [{"a": None}], [{"a": [1]}], [{"a": 10**400}],
         [{"a": float("nan")}], [{"a": "1" * (MAX_EXPRESSION + 1)}], [{"a": "1"}] * (MAX_MACROS + 1), "[" * 100_000,
+        [{"a": "1" * 3000}] * 7, "[" * 50_000,
     ],
 )  # fmt: skip
 def test_what_are_no_macros_is_refused(macros: Any) -> None:
