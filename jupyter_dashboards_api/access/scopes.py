@@ -19,7 +19,7 @@ OBJECTS = {
     "notebook": ("Read notebooks.", "Create, change and run notebooks."),
     "sharing_configuration": ("See how notebooks are shared.", "Change how notebooks are shared."),
     "activity_log": ("Read who did what.", "Nothing more: the activity log is only ever read."),
-    "command": ("See commands, their results and logs.", "Run and cancel commands."),
+    "command": ("See commands, their results and logs.", "Run, cancel and delete commands."),
     "schedule": ("See schedules and their runs.", "Make, change and end schedules."),
 }
 """Object → what its two scopes let a key do: read, write."""

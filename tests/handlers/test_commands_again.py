@@ -203,6 +203,18 @@ class TestOnBothDatabases:
         assert await store.log_of(command["id"]) == ""
         assert await store.attempts(command["id"]) == []
 
+    async def test_whatever_a_macro_becomes_can_be_stored_and_shown(
+        self, commands: CommandClient, note_id: int
+    ) -> None:
+        values = {"nul": "\0", "line": "\u2028\x85", "face": "🙂", "number": 1e300, "yes": True}
+        macros = [{name: json.dumps(value)} for name, value in values.items()]
+        command = await commands.submit(
+            note_id=note_id, macros=macros, arguments={"day": "$nul$ $line$ $face$ $number$ $yes$"}
+        )
+        assert command["resolved_macros"] == values
+        ended = await commands.ended(command["id"])
+        assert (ended["status"], ended["resolved_macros"]) == ("done", values)
+
 
 class TestLabels:
     @pytest.fixture(params=[{}, {"other": {}}, {"default": {"kernelspec": "python3"}}], ids=str)
