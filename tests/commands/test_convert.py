@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from pypdf import PdfReader
 
 from tests.conftest import Write
 from tests.handlers.command_client import CommandClient
@@ -106,6 +108,25 @@ async def test_with_execute_the_notebook_is_run_first_with_arguments(client: Com
     html = (await file_of(client, command)).body.decode()
     assert "for Ann" in html
     assert "stored words" not in html
+
+
+async def test_widgets_that_the_run_has_made_are_in_the_file(
+    client: CommandClient, write_notebook: Write
+) -> None:
+    write_notebook(
+        "w.ipynb",
+        new_code_cell("size = 1", metadata={"tags": ["parameters"]}),
+        new_code_cell("import ipywidgets\nipywidgets.IntSlider(size, description='How large')"),
+        **PYTHON,
+    )
+    command = await client.submit(
+        command_type="NotebookConvertCommand", resourceId=await client.note_id("w.ipynb"), resourceType="Note",
+        fileFormat="pdf", execute=True, arguments={"size": 83},
+    )  # fmt: skip
+    answer = await file_of(client, await client.ended(command["id"]))
+    text = PdfReader(io.BytesIO(answer.body)).pages[0].extract_text()
+    assert "How large" in text
+    assert "83" in text
 
 
 @pytest.mark.usefixtures("write_note")
