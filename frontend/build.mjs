@@ -19,6 +19,8 @@ const smallestCompressed = 256;
 const scripts = { dash: "src/main.ts", listing: "src/listing.ts" };
 /** Not a file of its own for the browser: the server writes it into the page. */
 const inlined = { early: "src/early.ts" };
+/** Parts that a page may do without: a file that a notebook was made into leaves out those of them that it has no use for. */
+const optional = ["render/foreign", "render/math", "render/plotly", "render/vega", "widgets/manager", "widgets/view"];
 const styles = { main: "styles/main.css", widgets: "styles/widgets.css", math: "styles/math.css" };
 
 const gzip = promisify(zlib.gzip);
@@ -142,6 +144,7 @@ function writeManifest(js, css) {
     },
     inline: { early: path.basename(outputOf(js.metafile, inlined.early)) },
     css: { widgets: sheet("widgets"), math: sheet("math") },
+    optional: Object.fromEntries(optional.map((name) => [name, path.basename(outputOf(js.metafile, `src/${name}.ts`))])),
   };
   const names = [...Object.keys(js.metafile.outputs), ...Object.keys(css.metafile.outputs)].map((n) => path.basename(n));
   const version = createHash("sha256").update(names.sort().join("\n")).digest("hex").slice(0, 12);

@@ -31,6 +31,13 @@ _IMAGES = "/images/"
 _LAB = "/lab/"
 _LAB_LIST = "/lab.json"
 _PLOTLY_MARK = b'class="dash-mime" data-mime="application/vnd.plotly.'
+_PLOTLY = re.compile(rb"application/vnd\.plotly\.")
+_VEGA = re.compile(rb"application/vnd\.vega")
+# As the client's `render/delimiters.ts` asks, in JSON too.
+_MATH = re.compile(rb"\$[^$]|\\[(\[]|\\begin\{")
+_NOTHING = re.compile(rb"(?!)")
+_SHEET_OF = {"widgets": "widgets/view", "math": "render/math"}
+_IMPORTED = re.compile(r'(["\'])\./((?:dash|chunk)-[\w-]+\.js)\1')
 _OFFLINE = (Path(__file__).parent / "offline.js").read_text()
 
 _STYLE = """
@@ -82,6 +89,7 @@ class PageExporter:
             show_code=show_code and is_note,
         )
         extensions = _extensions(rendered, trusted=trusted) if inline else []
+        unused = _unused(rendered) if inline else frozenset()
         nonce = secrets.token_urlsafe(16)
         policy = page_policy(nonce, trusted=trusted, inline=inline)
         html = self._templates.get_template("export.html.j2").render(
@@ -91,10 +99,10 @@ class PageExporter:
             inline=inline,
             nonce=nonce,
             policy=policy,
-            config=_json(_config(rendered, extensions, trusted=trusted, inline=inline)),
+            config=_json(_config(rendered, extensions, unused, trusted=trusted, inline=inline)),
             styles=_styles(),
             widgets=_widgets(rendered),
-            scripts=_scripts(nonce, extensions, inline=inline),
+            scripts=_scripts(nonce, extensions, unused, inline=inline),
             body=rendered.body.decode(),
         )
         images = rendered.images
@@ -135,6 +143,7 @@ def _json(value: Any) -> str:
 def _config(
     rendered: RenderedDashboard,
     extensions: Sequence[Mapping[str, Any]],
+    unused: frozenset[str],
     *,
     trusted: bool,
     inline: bool,
@@ -145,7 +154,10 @@ def _config(
         "kernelsUrl": "/none",
         # The client joins the two texts.
         "staticUrl": "data:text/css;base64," if inline else _STATIC,
-        "css": {name: _base64(_css(file).encode()) for name, file in css.items()}
+        "css": {
+            name: "" if _SHEET_OF.get(name) in unused else _base64(_css(file).encode())
+            for name, file in css.items()
+        }
         if inline
         else css,
         "labextensionsUrl": _data_list(extensions) if inline else _LAB_LIST,
@@ -176,13 +188,33 @@ def _styles() -> str:
     return (_css(entry) if entry else "") + code + _STYLE
 
 
-def _scripts(nonce: str, extensions: Sequence[Mapping[str, Any]], *, inline: bool) -> str:
+def _unused(rendered: RenderedDashboard) -> frozenset[str]:
+    """The optional parts of the client that a file of its own has no use for."""
+    marks = {
+        "render/math": _MATH,
+        "render/plotly": _PLOTLY,
+        "render/vega": _VEGA,
+        "render/foreign": _NOTHING,
+        "widgets/manager": _NOTHING,
+        "widgets/view": _NOTHING,
+    }
+    content = rendered.body
+    if rendered.widgets:
+        # An Output widget may keep anything.
+        marks = {"render/math": _MATH, "render/vega": _VEGA}
+        content += json.dumps(rendered.widgets).encode()
+    return frozenset(part for part, mark in marks.items() if not mark.search(content))
+
+
+def _scripts(
+    nonce: str, extensions: Sequence[Mapping[str, Any]], unused: frozenset[str], *, inline: bool
+) -> str:
     entry = frontend.manifest.get("entries", {}).get("dash", {}).get("js")
     if not entry:
         return ""
     if not inline:
         return f'<script type="module" src="{_STATIC}{entry}" nonce="{nonce}"></script>'
-    modules = _json({"imports": _modules()})
+    modules = _json({"imports": _modules(entry, unused)})
     files = _extension_files(extensions)
     offline = (
         f'<script type="application/json" id="dash-files" nonce="{nonce}">{_json(files)}</script>\n'
@@ -226,15 +258,24 @@ def _extension_files(extensions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
-@lru_cache(maxsize=1)
-def _modules() -> dict[str, str]:
-    """The client's modules as `data:` URIs by names of their own, as such a URI has no place that a path could begin at."""
-    found = {}
-    for name in sorted(frontend.files):
-        if re.fullmatch(r"(dash|chunk)-[^/]*\.js", name):
-            source = (STATIC / name).read_text()
-            named = re.sub(r'(["\'])\./((?:dash|chunk)-[\w-]+\.js)\1', r'"dash/\2"', source)
-            found[f"dash/{name}"] = f"data:text/javascript;base64,{_base64(named.encode())}"
+@lru_cache(maxsize=32)
+def _modules(entry: str, unused: frozenset[str]) -> dict[str, str]:
+    """The client's modules as `data:` URIs by names of their own, as such a URI has no place that a path could begin at.
+
+    Those that only an unused part imports are left out.
+    """
+    optional = frontend.manifest.get("optional", {})
+    left_out = {optional.get(part) for part in unused}
+    found: dict[str, str] = {}
+    waiting = [entry]
+    while waiting:
+        name = waiting.pop()
+        if f"dash/{name}" in found or name in left_out or name not in frontend.files:
+            continue
+        source = (STATIC / name).read_text()
+        named = _IMPORTED.sub(r'"dash/\2"', source)
+        found[f"dash/{name}"] = f"data:text/javascript;base64,{_base64(named.encode())}"
+        waiting += [match[2] for match in _IMPORTED.finditer(source)]
     return found
 
 

@@ -1,0 +1,66 @@
+"""What an HTML file of a notebook brings along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from jupyter_dashboards_api.conversion.exporter import PageExporter
+from jupyter_dashboards_api.dashboards.assets import frontend
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+VEGA = "application/vnd.vegalite.v5+json"
+
+
+def shown(data: dict[str, Any]) -> Any:
+    return new_code_cell("", outputs=[new_output("display_data", data)])
+
+
+def state(**values: Any) -> dict[str, Any]:
+    model = {
+        "model_name": "OutputModel",
+        "model_module": "@jupyter-widgets/output",
+        "model_module_version": "1.0.0",
+        "state": values,
+    }
+    form = "application/vnd.jupyter.widget-state+json"
+    return {"widgets": {form: {"version_major": 2, "version_minor": 0, "state": {"w": model}}}}
+
+
+def kept(data: dict[str, Any]) -> dict[str, Any]:
+    """Of a widget that keeps an output."""
+    return state(outputs=[{"output_type": "display_data", "data": data, "metadata": {}}])
+
+
+@pytest.mark.parametrize(
+    ("cell", "metadata", "parts"),
+    [
+        (new_markdown_cell("# Words for 5 €"), {}, set()),
+        (new_markdown_cell("$x^2$"), {}, {"render/math"}),
+        (new_markdown_cell("\\begin{align}x\\end{align}"), {}, {"render/math"}),
+        (shown({"text/latex": "\\(x\\)"}), {}, {"render/math"}),
+        (shown({VEGA: {"mark": "bar"}}), {}, {"render/vega"}),
+        (shown({"application/vnd.plotly.v1+json": {"data": []}}), {}, {"render/plotly"}),
+        (shown({VIEW: {"model_id": "w"}}), {}, set()),
+        (shown({VIEW: {"model_id": "w"}}), state(), {"widgets/view"}),
+        (shown({VIEW: {"model_id": "w"}}), kept({VEGA: {}}), {"widgets/view", "render/vega"}),
+        (shown({VIEW: {"model_id": "w"}}), kept({"text/latex": "$x$"}), {"widgets/view", "render/math"}),
+    ],
+)  # fmt: skip
+def test_a_file_has_the_parts_of_the_client_that_it_has_a_use_for(
+    exporter: PageExporter, cell: Any, metadata: dict[str, Any], parts: set[str]
+) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
+    options = {"is_note": True, "show_code": False, "trusted": False}
+    html = exporter.html(notebook, "a.ipynb", **options).decode()
+    optional = frontend.manifest["optional"]
+    found = {part for part, file in optional.items() if f'"dash/{file}": "data:' in html}
+    if "widgets/view" in parts:
+        # What an Output widget shows may be anything.
+        found -= {"render/foreign", "render/plotly", "widgets/manager"}
+    assert found == parts
+    if not parts:
+        assert len(html) < 250_000
