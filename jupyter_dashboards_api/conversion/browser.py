@@ -334,8 +334,8 @@ class PageBrowser(LoggingConfigurable):
         milliseconds = self.timeout * 1000
         # Not until it has loaded: a page that wants to go elsewhere while it loads never has.
         await tab.goto(f"{ORIGIN}/", wait_until="commit", timeout=milliseconds)
-        if kind == "pdf":
-            await tab.emulate_media(media="print", color_scheme="light")
+        # Pictures too: on paper, cells of a grid are as tall as what is in them.
+        await tab.emulate_media(media="print", color_scheme="light")
         try:
             await tab.wait_for_function(
                 in_page.READY, timeout=self.settle_timeout * 1000, polling=50
@@ -418,7 +418,7 @@ def _later(work: Coroutine[Any, Any, Any]) -> None:
 
 
 async def _height(tab: Page) -> int:
-    return int(await tab.evaluate("Math.ceil(document.documentElement.scrollHeight)"))
+    return int(await tab.evaluate(in_page.HEIGHT))
 
 
 def find_executable(stated: str = "") -> str | None:

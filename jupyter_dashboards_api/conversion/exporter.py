@@ -43,7 +43,7 @@ _OFFLINE = (Path(__file__).parent / "offline.js").read_text()
 _STYLE = """
 .dash-code{margin-bottom:6px;padding:6px 10px;border-radius:4px;background:#f5f5f5;overflow-x:auto;break-inside:auto}
 .dash-code pre{margin:0;font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
-@media print{.dash-stream,.dash-text,.dash-traceback{white-space:pre-wrap;overflow-wrap:anywhere}}
+@media print{#dash-main{padding:8px}.dash-stream,.dash-text,.dash-traceback{white-space:pre-wrap;overflow-wrap:anywhere}}
 """
 
 

@@ -34,3 +34,9 @@ FIT = """async () => {
   // Charts that follow their place hear of it in the next frame.
   if (tooWide.length) await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
+
+# The window's height is the least that a document says it has.
+HEIGHT = """() => {
+  const { scrollHeight, clientHeight } = document.documentElement;
+  return Math.ceil(scrollHeight > clientHeight ? scrollHeight : document.body.getBoundingClientRect().bottom);
+}"""

@@ -130,6 +130,35 @@ async def test_what_is_wider_than_the_page_is_made_smaller_not_cut(
     assert 300 < max(begins) < float(read.pages[0].mediabox.width)
 
 
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+async def test_a_cell_that_is_taller_than_its_box_in_the_grid_is_whole(
+    browser: PageBrowser, page: MakePage, kind: Any
+) -> None:
+    def view(**options: Any) -> dict[str, Any]:
+        return {"extensions": {"jupyter_dashboards": {"version": 1, "views": {"g": options}}}}
+
+    box = {"hidden": False, "col": 0, "width": 12}
+    tall = html_output("<div style='height:1500px'></div><p>the last words</p>" + red(70))
+    tall.metadata = nbformat.from_dict(view(row=0, height=4, **box))
+    below = new_markdown_cell("below it", metadata=view(row=4, height=2, **box))
+    metadata = view(type="grid", maxColumns=12, defaultCellHeight=20)
+    metadata["extensions"]["jupyter_dashboards"]["activeView"] = "g"
+    made = page(tall, below, metadata=metadata, is_note=False, trusted=True)
+    assert made.is_board
+    data = await browser.draw(made, kind)
+    if kind == "png":
+        drawn = picture(data)
+        assert (255, 0, 0) in {colour for _, colour in drawn.getcolors(1 << 24) or []}
+        assert 1500 < drawn.height < 1800
+    else:
+        text = pdf(data).pages[0].extract_text()
+        assert text.index("the last words") < text.index("below it")
+
+
+async def test_a_short_page_has_no_empty_rest(browser: PageBrowser, page: MakePage) -> None:
+    assert picture(await browser.draw(page(new_markdown_cell("# One line")), "png")).height < 120
+
+
 async def test_pictures_below_the_first_window_are_drawn(
     browser: PageBrowser, page: MakePage
 ) -> None:
