@@ -15,7 +15,6 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from PIL import Image
-from playwright.async_api import async_playwright
 from pypdf import PdfReader
 
 from jupyter_dashboards_api.conversion.browser import (
@@ -488,29 +487,3 @@ async def test_authors_scripts_run_in_trusted_notebooks_only(
         drawn = picture(await browser.draw(page(*cells, trusted=trusted), "png"))
         seen[trusted] = any(color == (255, 0, 0) for _, color in drawn.getcolors(1 << 24) or [])
     assert seen == {True: True, False: False}
-
-
-@pytest.mark.parametrize(
-    ("name", "drawn"),
-    [("plotly", ".js-plotly-plot .main-svg"), ("altair", ".vega-embed svg, .vega-embed canvas"), ("mathematics", ".katex-html")],
-)  # fmt: skip
-async def test_the_html_file_draws_its_charts_and_formulas_with_no_network(
-    exporter: PageExporter, tmp_path: Path, name: str, drawn: str
-) -> None:
-    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
-    file = tmp_path / "a.html"
-    file.write_bytes(
-        exporter.html(notebook, "a.ipynb", is_note=True, show_code=True, trusted=False)
-    )
-    asked = []
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(
-            executable_path=find_executable(), args=["--no-sandbox"]
-        )
-        context = await running.new_context(offline=True)
-        tab = await context.new_page()
-        tab.on("request", lambda request: asked.append(request.url))
-        await tab.goto(file.as_uri())
-        await tab.wait_for_selector(drawn, timeout=30_000)
-        await running.close()
-    assert [url for url in asked if not url.startswith(("data:", "blob:", "file:"))] == []

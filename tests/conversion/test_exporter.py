@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from playwright.async_api import async_playwright
 
+from jupyter_dashboards_api.conversion.browser import find_executable
 from jupyter_dashboards_api.conversion.exporter import PageExporter
 from jupyter_dashboards_api.dashboards.assets import frontend
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 VIEW = "application/vnd.jupyter.widget-view+json"
 VEGA = "application/vnd.vegalite.v5+json"
 
@@ -64,3 +68,31 @@ def test_a_file_has_the_parts_of_the_client_that_it_has_a_use_for(
     assert found == parts
     if not parts:
         assert len(html) < 250_000
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [("plotly", ".js-plotly-plot .main-svg"), ("altair", ".vega-embed svg, .vega-embed canvas"), ("mathematics", ".katex-html")],
+)  # fmt: skip
+async def test_the_html_file_draws_its_charts_and_formulas_with_no_network(
+    exporter: PageExporter, tmp_path: Path, name: str, drawn: str
+) -> None:
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    file = tmp_path / "a.html"
+    file.write_bytes(
+        exporter.html(notebook, "a.ipynb", is_note=True, show_code=True, trusted=False)
+    )
+    asked = []
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(
+            executable_path=find_executable(), args=["--no-sandbox"]
+        )
+        context = await running.new_context(offline=True)
+        tab = await context.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        await tab.goto(file.as_uri())
+        await tab.wait_for_selector(drawn, timeout=30_000)
+        await running.close()
+    assert [url for url in asked if not url.startswith(("data:", "blob:", "file:"))] == []
