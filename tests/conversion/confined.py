@@ -1,7 +1,6 @@
 """Draws a page as a server of its own would, and says in what its browser's processes live. Run as a program by tests.
 
-`python -m tests.conversion.confined FOLDER [USER]` draws `FOLDER/page.html` into `FOLDER/drawn.png`; a server that is started
-as root becomes the user with the number USER before that.
+`python -m tests.conversion.confined FOLDER` draws `FOLDER/page.html` into `FOLDER/drawn.png`.
 """
 
 from __future__ import annotations
@@ -53,19 +52,13 @@ def processes() -> dict[int, dict[str, object]]:
     return found
 
 
-def main(folder: Path, user: int | None) -> None:
-    html = (folder / "page.html").read_bytes()
-    if user is not None:
-        # What is imported only now may lie where the other user can't read.
-        asyncio.run(draw(b"<body data-ready>warm</body>"))
-        os.environ["HOME"] = str(folder)
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
-    picture, seen = asyncio.run(draw(html))
+def main(folder: Path) -> None:
+    # A user without a home of its own.
+    os.environ["HOME"] = str(folder)
+    picture, seen = asyncio.run(draw((folder / "page.html").read_bytes()))
     (folder / "drawn.png").write_bytes(picture)
     print(json.dumps(seen))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else None)
+    main(Path(sys.argv[1]))
