@@ -28,20 +28,23 @@ def missing(connection: Connection) -> list[str]:
     return [name for name in sorted(_shipped()) if name not in applied]
 
 
-def upgrade(connection: Connection) -> None:
-    """Runs those, in the transaction of a connection."""
+def upgrade_one(connection: Connection) -> bool:
+    """Runs the first of those in the transaction of a connection; False when there is none.
+
+    Each needs a transaction of its own: what one adds to a type, the next one may use.
+    """
     names = missing(connection)
     if not names:
-        return
+        return False
     connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
     if set(names) == set(_shipped()):
         # A new database gets all of it at once.
         _run(connection, _manager().get_schema())
     else:
-        for name in names:
-            _run(connection, _shipped()[name].read_text(encoding="utf-8"))
+        names = names[:1]
+        _run(connection, _shipped()[names[0]].read_text(encoding="utf-8"))
     connection.execute(insert(_APPLIED), [{"name": name} for name in names])
-    connection.execute(text("SET LOCAL search_path TO DEFAULT"))
+    return True
 
 
 def _run(connection: Connection, script: str) -> None:

@@ -30,7 +30,7 @@ class NewerSchema(RuntimeError):
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Runs the migrations that are missing, all or none. Servers that start at once take turns.
+    """Runs the migrations that are missing, all of ours or none. Servers that start at once take turns.
 
     Raises `NewerSchema` when the database is ahead of this version.
     """
@@ -41,8 +41,10 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     with migrating(engine) as connection:
         if revision != "head" or not _is_current(connection):
             command.upgrade(_config(connection), revision)
-        if revision == "head":
-            queue_schema.upgrade(connection)
+    while revision == "head":
+        with migrating(engine) as connection:
+            if not queue_schema.upgrade_one(connection):
+                return
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
