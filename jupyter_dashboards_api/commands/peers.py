@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Text, cast, column, delete, func, select, table
+from sqlalchemy import Select, Text, cast, column, delete, func, select, table, text
 from sqlalchemy.orm import Session
 
 from ..database.command_tables import Command, CommandAttempt
@@ -115,7 +115,10 @@ def take_over(session: Session, dead: Mapping[int, datetime | None]) -> list[Com
     gone = {each for each, beat in dead.items() if _strike(session, each, beat)}
     # Procrastinate's jobs only say that there is something to do: that they did is enough.
     is_doing = cast(_JOBS.c.status, Text) == "doing"
+    # Its triggers name its tables without their schema.
+    session.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
     session.execute(delete(_JOBS).where(is_doing, _JOBS.c.worker_id.is_(None)))
+    session.execute(text("SET LOCAL search_path TO DEFAULT"))
     names = [
         name for name in session.scalars(_active(CommandAttempt.worker)) if id_of(name) in gone
     ]
