@@ -151,13 +151,18 @@ def submission(*steps: float | str, **fields: Any) -> dict[str, Any]:
     }
 
 
+def row(*steps: float | str, **columns: Any) -> Command:
+    """The same, of which no replica is told."""
+    return Command(**submission(*steps), tags=[], **columns)
+
+
 class Fleet:
     """Replicas of one database; on SQLite there is only one at a time."""
 
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         """`settings` are those of every replica: `places`, limits by `labels` and of a `notebook`."""
         self.is_shared = not url.startswith("sqlite")
-        self._url = url
+        self.url = url
         self._folder = folder
         self._settings = {
             "folder": str(folder),
@@ -196,7 +201,7 @@ class Fleet:
     def settings(self, name: str, url: str = "") -> dict[str, Any]:
         """What makes a new replica."""
         self._starts[name] += 1
-        return {**self._settings, "name": f"{name}{self._starts[name]}", "url": url or self._url}
+        return {**self._settings, "name": f"{name}{self._starts[name]}", "url": url or self.url}
 
     def _new(self, name: str, url: str) -> Replica:
         settings = self.settings(name, url)

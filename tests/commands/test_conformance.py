@@ -25,7 +25,18 @@ from jupyter_dashboards_api.database.tables import Notebook
 from tests.postgres import Postgres
 
 from .replica import Server
-from .replicas import AGAIN, BEAT, SECONDS, STALLED, Fleet, Gone, most_at_once, submission, until
+from .replicas import (
+    AGAIN,
+    BEAT,
+    SECONDS,
+    STALLED,
+    Fleet,
+    Gone,
+    most_at_once,
+    row,
+    submission,
+    until,
+)
 
 NewFleet = Callable[..., Fleet]
 
@@ -258,7 +269,7 @@ async def test_with_many_old_commands_the_next_one_is_found_by_the_index_of_thos
     database = ours.database
     store = CommandStore(database)
     with database.transaction() as session:
-        session.add(_command(status="done"))
+        session.add(row(0, status="done"))
         session.flush()
         # Each turn doubles them, and more.
         columns = [each for each in Command.__table__.columns if each.name != "id"]
@@ -268,7 +279,7 @@ async def test_with_many_old_commands_the_next_one_is_found_by_the_index_of_thos
             insert(Command).from_select(columns, select(*columns).join(numbers, literal(True)))
         )
     with database.transaction() as session:
-        session.add_all(_command() for _ in range(50))
+        session.add_all(row(0) for _ in range(50))
         if ours.is_shared:
             # By itself it does so a minute later.
             session.execute(text("ANALYZE commands"))
@@ -309,15 +320,3 @@ async def test_two_apps_of_one_process_run_each_its_own_commands(
         assert sorted(each.noted("begun", range(9)).elements()) == [1, 2, 3, 4, 5]
     for server in servers:
         await server.stop()
-
-
-def _command(**columns: Any) -> Command:
-    return Command(
-        command_type="test",
-        owner="ann",
-        path="a.ipynb",
-        payload={"steps": [0]},
-        tags=[],
-        request_hash="",
-        **columns,
-    )

@@ -1,0 +1,169 @@
+"""What the queue keeps to with several servers on one PostgreSQL; what it keeps to on both databases: `test_conformance.py`."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.engine import make_url
+
+from jupyter_dashboards_api.database.command_tables import Command
+from tests.postgres import Postgres
+
+from .proxy import Proxy
+from .replicas import BEAT, SECONDS, STALLED, Fleet, Replica, row, until
+
+
+@pytest.fixture
+def fleet(postgres: Postgres, tmp_path: Path) -> Iterator[Fleet]:
+    opened = Fleet(postgres.new_database(), tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def proxy(postgres: Postgres) -> Iterator[Proxy]:
+    """A way to the database that can be cut off."""
+    with Proxy(postgres.port) as opened:
+        yield opened
+
+
+def through(fleet: Fleet, proxy: Proxy) -> str:
+    """The URL of the fleet's database through a proxy."""
+    return make_url(fleet.url).set(port=proxy.port).render_as_string(hide_password=False)
+
+
+def begun_by(fleet: Fleet, replica: Replica) -> int:
+    return sum(each.what == "begun" and each.replica == replica.name for each in fleet.journal())
+
+
+def test_two_servers_share_what_one_of_them_is_sent(fleet: Fleet) -> None:
+    servers = fleet.start("a", "b")
+    numbers = [servers[0].submit("gate") for _ in range(200)]
+    # As many as each has places for.
+    until(lambda: all(begun_by(fleet, each) == 4 for each in servers))
+    fleet.open("gate")
+    ended = fleet.settled()
+    assert sorted(ended) == numbers
+    assert {(each.status, each.attempt) for each in ended.values()} == {("done", 1)}
+
+
+def test_what_a_frozen_server_ran_is_run_by_another_and_changes_nothing_when_it_wakes(
+    fleet: Fleet,
+) -> None:
+    (first,) = fleet.start("a")
+    endless = first.submit("never", 0, retry=1)
+    ending = first.submit("gate", retry=1)
+    must_not = first.submit("gate")
+    fleet.until_begun(endless, ending, must_not)
+    (second,) = fleet.start("b")
+    fleet.freeze(first)
+    fleet.open("gate")
+    # Nothing waits for the one that is frozen.
+    ended = fleet.settled()
+    assert ended[endless].outcomes == ended[ending].outcomes == ["lost", "done"]
+    assert (ended[must_not].status, ended[must_not].outcomes) == ("error", ["lost"])
+    fleet.thaw(first)
+    until(lambda: fleet.noted("told", [endless])[endless] == 1)
+    again = [first.submit(0) for _ in range(5)]
+    fleet.until("done", *again)
+    assert {number: fleet.settled()[number] for number in ended} == ended
+    assert {each.result.split()[0] for each in ended.values() if each.result} == {second.name}
+    # It is as good as before.
+    fleet.kill(second)
+    fleet.until("done", first.submit(0))
+
+
+def test_servers_that_freeze_in_the_middle_of_their_work_hold_up_no_other(fleet: Fleet) -> None:
+    chance = random.Random(11)
+    first, second, third = fleet.start("a", "b", "c")
+    sent = []
+    for victim in (first, second):
+        sent += [third.send(chance.uniform(0, 0.02), retry=9) for _ in range(60)]
+        time.sleep(chance.uniform(0.1, 0.3))
+        fleet.freeze(victim)
+    numbers = [answer.result(SECONDS) for answer in sent]
+    ended = fleet.settled()
+    assert sorted(ended) == sorted(numbers)
+    assert {each.status for each in ended.values()} == {"done"}
+    for victim in (first, second):
+        fleet.thaw(victim)
+    fleet.until("done", first.submit(0), second.submit(0))
+    assert {number: fleet.settled()[number] for number in numbers} == ended
+
+
+@pytest.mark.parametrize("how", ["hang_up", "hold"])
+def test_what_a_server_ran_that_is_cut_off_is_run_by_another_and_it_comes_back(
+    fleet: Fleet, proxy: Proxy, how: str
+) -> None:
+    (first,) = fleet.start("a", url=through(fleet, proxy))
+    endless, ending = first.submit("never", 0, retry=1), first.submit("gate", 0, retry=1)
+    fleet.until_begun(endless, ending)
+    (second,) = fleet.start("b")
+    getattr(proxy, how)()
+    fleet.cut_off(first)
+    fleet.open("gate")
+    until(lambda: fleet.noted("done", [ending])[ending] == 2)
+    ended = fleet.settled()
+    assert ended[endless].outcomes == ended[ending].outcomes == ["lost", "done"]
+    proxy.mend()
+    until(lambda: fleet.noted("told", [endless])[endless] == 1)
+    fleet.kill(second)
+    fleet.until("done", sent_again(first))
+    assert {number: fleet.settled()[number] for number in ended} == ended
+
+
+def sent_again(replica: Replica) -> int:
+    """A command that a replica has stored; its database may not be back at once."""
+    while True:
+        answer = replica.send(0)
+        if answer.exception(SECONDS) is None:
+            number: int = answer.result()
+            return number
+
+
+def test_servers_outlast_their_database_and_take_nothing_from_each_other(tmp_path: Path) -> None:
+    with Postgres() as server:
+        fleet = Fleet(server.new_database(), tmp_path)
+        try:
+            first, second = fleet.start("a", "b")
+            ending = [each.submit("early", retry=1) for each in (first, second) for _ in range(2)]
+            numbers = [each.submit("gate", retry=1) for each in (first, second) for _ in range(2)]
+            fleet.until_begun(*ending, *numbers)
+            numbers += [first.submit(0, retry=1) for _ in range(4)]
+            server.stop()
+            fleet.open("early")
+            until(lambda: fleet.noted("done", ending).total() == 4)
+            time.sleep(2 * STALLED)
+            server.start()
+            # Both have had the time to look for the dead.
+            fleet.until("done", *ending)
+            fleet.until("done", sent_again(first), sent_again(second))
+            time.sleep(4 * BEAT)
+            fleet.open("gate")
+            ended = fleet.settled()
+            assert {(each.status, each.attempt) for each in ended.values()} == {("done", 1)}
+            assert {*numbers, *ending} < set(ended)
+        finally:
+            fleet.close()
+
+
+def test_what_nobody_was_told_of_is_found(fleet: Fleet) -> None:
+    first, second = fleet.start("a", "b")
+    numbers = [server.submit("gate") for server in (first, second, first)]
+    fleet.until_begun(*numbers)
+    with fleet.database.transaction() as session:
+        untold = row(0)
+        session.add(untold)
+        session.execute(update(Command).where(Command.id == numbers[0]).values(status="cancelling"))
+        session.flush()
+        found = untold.id
+    fleet.until("done", found)
+    fleet.until("cancelled", numbers[0])
+    fleet.open("gate")
+    assert [fleet.settled()[each].status for each in numbers] == ["cancelled", "done", "done"]
+    assert fleet.noted("told", numbers) == {numbers[0]: 1}
