@@ -162,6 +162,8 @@ class Fleet:
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         """`settings` are those of every replica: `places`, limits by `labels` and of a `notebook`."""
         self.is_shared = not url.startswith("sqlite")
+        self.pause = 1.5 * STALLED if self.is_shared else BEAT
+        """Seconds in which a replica without a sign of life is thought dead, where others look for that."""
         self.url = url
         self._folder = folder
         self._settings = {

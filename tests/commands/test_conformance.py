@@ -27,9 +27,7 @@ from tests.postgres import Postgres
 from .replica import Server
 from .replicas import (
     AGAIN,
-    BEAT,
     SECONDS,
-    STALLED,
     Fleet,
     Gone,
     most_at_once,
@@ -135,10 +133,10 @@ def test_a_server_that_was_frozen_goes_on_with_what_it_ran(fleet: NewFleet) -> N
     numbers = [server.submit("gate", retry=1) for _ in range(3)]
     ours.until_begun(*numbers)
     ours.freeze(server)
-    time.sleep(1.5 * STALLED)
+    time.sleep(ours.pause)
     ours.thaw(server)
     # Long enough for a look at who is dead.
-    ours.until("done", server.submit(3 * BEAT, retry=1))
+    ours.until("done", server.submit(ours.pause / 2, retry=1))
     ours.open("gate")
     assert [each.outcomes for each in ours.settled().values()] == [["done"]] * 4
 
@@ -149,8 +147,8 @@ def test_a_server_whose_loop_is_held_up_is_not_thought_dead(fleet: NewFleet) -> 
     numbers = [server.submit("gate", retry=1) for _ in range(2)]
     ours.until_begun(*numbers)
     ours.start("b")
-    server.ask("block", seconds=1.5 * STALLED).result(SECONDS)
-    time.sleep(1.5 * STALLED)
+    server.ask("block", seconds=ours.pause).result(SECONDS)
+    time.sleep(ours.pause)
     ours.open("gate")
     assert [each.outcomes for each in ours.settled().values()] == [["done"]] * 2
 

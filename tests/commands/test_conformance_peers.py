@@ -117,6 +117,23 @@ def test_what_a_server_ran_that_is_cut_off_is_run_by_another_and_it_comes_back(
     assert {number: fleet.settled()[number] for number in ended} == ended
 
 
+def test_connections_that_break_at_any_moment_cost_no_command_and_no_attempt(
+    fleet: Fleet, proxy: Proxy
+) -> None:
+    chance = random.Random(13)
+    with fleet.database.transaction() as session:
+        session.add_all(row(chance.uniform(0, 0.03)) for _ in range(150))
+    (server,) = fleet.start("a", url=through(fleet, proxy))
+    for part in range(1, 11):
+        until(lambda part=part: begun_by(fleet, server) >= 12 * part)
+        proxy.hang_up()
+        time.sleep(chance.uniform(0, 0.05))
+        proxy.mend()
+    ended = fleet.settled()
+    assert len(ended) == 150
+    assert {(each.status, each.attempt) for each in ended.values()} == {("done", 1)}
+
+
 def sent_again(replica: Replica) -> int:
     """A command that a replica has stored; its database may not be back at once."""
     while True:
