@@ -73,6 +73,7 @@ class Attempts:
         self._early: set[int] = set()
         self._is_taking = False
         self._stopping = False
+        commands.tell_refused(lambda command: self.give_up((command.id, command.attempt)))
         self.served: list[str] = []
         """Owners whose commands have begun here, the latest at the end."""
 

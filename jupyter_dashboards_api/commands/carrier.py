@@ -90,10 +90,14 @@ class Carrier:
 
     def start(self) -> None:
         """Begins; a database that is away is waited for."""
+        _quieten()
         self._server = asyncio.get_running_loop()
         self._loop = asyncio.new_event_loop()
-        self._entered = asyncio.Event()
+        # A token that ends while the database is away raises where nobody waits for it.
+        self._loop.set_exception_handler(lambda _loop, about: self._log.debug("%s", about))
+        self._up = asyncio.Event()
         self._wanted = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._line = self._task(self._keep_line())
         self._worker = self._task(self._keep_worker())
         self._sender = self._task(self._keep_sending())
@@ -110,8 +114,7 @@ class Carrier:
         async def pause() -> None:
             self._is_paused = True
             if self._getting is not None:
-                self._getting.cancel()
-                await asyncio.wait({self._getting})
+                await _ended(self._getting)
 
         await self._in_thread(pause())
 
@@ -136,6 +139,11 @@ class Carrier:
         try:
             self._loop.run_forever()
         finally:
+            # What Procrastinate and its pool have left.
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
@@ -172,24 +180,29 @@ class Carrier:
                     ) as connection:
                         await connection.execute(f"LISTEN {_CHANNEL}")
                         await self._hold(connection)
-                except (psycopg.Error, OSError, TimeoutError) as error:
+                except Exception as error:
                     self._fault(error)
+                self._up.clear()
                 await asyncio.sleep(min(self._again, self._heartbeat / 4))
         finally:
             if self.id >= 0:
                 with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
-                    await asyncio.wait_for(self._leave(), _SECONDS)
+                    async with asyncio.timeout(_SECONDS):
+                        await self._leave()
 
     async def _hold(self, connection: AsyncConnection[Any]) -> None:
         is_first = True
         loop = asyncio.get_running_loop()
         while True:
-            beaten = await asyncio.wait_for(connection.execute(_BEAT, (self.id,)), _SECONDS)
+            async with asyncio.timeout(_SECONDS):
+                beaten = await connection.execute(_BEAT, (self.id,))
             if not beaten.rowcount:
                 entered = await connection.execute(_ENTER)
                 (self.id,) = await entered.fetchone() or (-1,)
-                self._entered.set()
-            self._is_away = False
+            self._up.set()
+            if self._is_away:
+                self._is_away = False
+                self._log.warning("Commands: the database answers again.")
             self._tell(self._beaten, is_first)
             is_first = False
             end = loop.time() + self._heartbeat
@@ -208,7 +221,8 @@ class Carrier:
 
     async def _keep_worker(self) -> None:
         while True:
-            await self._entered.wait()
+            # A pool that fails waits ever longer until it tries again.
+            await self._up.wait()
             try:
                 await self._work()
             except Exception as error:
@@ -235,27 +249,37 @@ class Carrier:
         async def look() -> None:
             await self._serve()
 
-        async with app.open_async():
+        try:
+            async with asyncio.timeout(_SECONDS):
+                await app.open_async()
             self._app = app
-            getting = app.run_worker_async(
-                queues=[_QUEUE],
-                name="dashboards",
-                concurrency=self._places,
-                install_signal_handlers=False,
-                # Commands go on when the connection is lost; only their tokens end.
-                shutdown_graceful_timeout=0,
-                delete_jobs="always",
-            )
-            self._getting = asyncio.ensure_future(getting)
-            try:
+            await self._get(app)
+        finally:
+            self._app = None
+            await app.close_async()
+
+    async def _get(self, app: App) -> None:
+        getting = app.run_worker_async(
+            queues=[_QUEUE],
+            name="dashboards",
+            concurrency=self._places,
+            install_signal_handlers=False,
+            # Commands go on when the connection is lost; only their tokens end.
+            shutdown_graceful_timeout=0,
+            delete_jobs="always",
+        )
+        self._getting = asyncio.ensure_future(getting)
+        try:
+            if not self._is_paused:
                 await asyncio.wait({self._getting})
-                if self._is_paused:
-                    await asyncio.Event().wait()
-            finally:
-                self._app = None
+            if self._is_paused:
                 await _ended(self._getting)
-            if error := self._getting.exception():
-                raise error
+                # Tokens are still sent.
+                await asyncio.Event().wait()
+        finally:
+            await _ended(self._getting)
+        if error := self._getting.exception():
+            raise error
 
     async def _serve(self) -> None:
         assert self._server is not None
@@ -269,21 +293,33 @@ class Carrier:
             await self._send()
 
     async def _send(self) -> None:
-        app = self._app
-        if app is None:
-            return
-        try:
-            # The queueing lock would refuse a second one too, and fill PostgreSQL's log with that.
-            if not await app.job_manager.list_jobs_async(queue=_QUEUE, status="todo"):
-                await app.configure_task(_TASK, queue=_QUEUE, queueing_lock=_QUEUE).defer_async()
-        except Exception as error:
-            self._log.debug("Commands: no token was sent: %s", type(error).__name__)
+        async with self._sending:
+            app = self._app
+            if app is None:
+                return
+            try:
+                # The queueing lock would refuse a second one too, and fill PostgreSQL's log with that.
+                if not await app.job_manager.list_jobs_async(queue=_QUEUE, status="todo"):
+                    await app.configure_task(
+                        _TASK, queue=_QUEUE, queueing_lock=_QUEUE
+                    ).defer_async()
+            except Exception as error:
+                self._log.debug("Commands: no token was sent: %s", type(error).__name__)
+
+
+def _quieten() -> None:
+    """What these say of a database that is away has its address, many times over. We say it once; a set level stays."""
+    for name in ("procrastinate", "psycopg.pool"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.CRITICAL)
 
 
 async def _ended(task: asyncio.Future[None]) -> None:
-    """Cancels a task, and waits for its end."""
-    task.cancel()
-    await asyncio.wait({task})
+    """Cancels a task until it has ended: one that just gets an answer may not notice."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=1)
 
 
 async def _one_by_one(connection: AsyncConnection[Any]) -> None:

@@ -102,8 +102,11 @@ class Watch:
             each: before[each] if each in before and before[each][0] == beat else (beat, at)
             for each, beat in missed.items()
         }
+        # One that lives, and has lost its row, needs a while to take another one.
         return {
-            each: beat for each, (beat, since) in self._missed.items() if at - since >= self._apart
+            each: beat
+            for each, (beat, since) in self._missed.items()
+            if at - since >= (self._stalled if beat is None else self._apart)
         }
 
 

@@ -31,6 +31,15 @@ class CommandStore:
         """`changed` is called with a command's id, in the event loop, after its rows have changed."""
         self._database = database
         self._changed = changed
+        self._refused: list[Callable[[CommandInfo], object]] = []
+
+    def tell_refused(self, heard: Callable[[CommandInfo], object]) -> None:
+        """Calls back with a command whose attempt could not write any more, because another one has taken its place."""
+        self._refused.append(heard)
+
+    def _refuse(self, command: CommandInfo) -> None:
+        for heard in self._refused:
+            heard(command)
 
     async def submit(self, submission: Submission) -> tuple[CommandInfo, bool]:
         """A new command, and True; or the one that the same idempotency key has made before, and False.
@@ -168,6 +177,8 @@ class CommandStore:
             )
         )
         self._changed(command.id)
+        if not changed:
+            self._refuse(command)
         return changed == 1
 
     async def kernel(self, command: CommandInfo, kernel_id: str, pid: int | None) -> None:
@@ -208,17 +219,21 @@ class CommandStore:
     async def log(self, command: CommandInfo, text: str) -> None:
         """Adds to a command's log, while it is the command's attempt."""
 
-        def work(session: Session) -> None:
-            is_current = select(Command.id).where(
+        def work(session: Session) -> bool:
+            current = select(Command.id).where(
                 Command.id == command.id,
                 Command.attempt == command.attempt,
                 Command.status.in_(ACTIVE),
             )
-            if session.scalar(is_current) is not None:
+            is_current = session.scalar(current) is not None
+            if is_current:
                 session.add(CommandLog(command_id=command.id, attempt=command.attempt, text=text))
+            return is_current
 
-        await self._database.write(work)
-        self._changed(command.id)
+        if await self._database.write(work):
+            self._changed(command.id)
+        else:
+            self._refuse(command)
 
     async def log_after(self, command_id: int, row: int, limit: int) -> list[tuple[int, str]]:
         """The first pieces of a command's log whose rows come after one, with their rows' ids."""

@@ -20,7 +20,9 @@ class Proxy:
         self._lock = threading.Lock()
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._door.getsockname()[1]
-        self._open = True
+        self._unanswered = b""
+        self.has_cut = threading.Event()
+        """Set when an answer was kept back."""
 
     def __enter__(self) -> Proxy:
         threading.Thread(target=self._let_in, args=(self._door,), daemon=True).start()
@@ -38,6 +40,10 @@ class Proxy:
     def hold(self) -> None:
         """Lets nothing through any more; nobody is told."""
         self._flows.clear()
+
+    def keep_back_commit_of(self, statement: str) -> None:
+        """Cuts the next connection that commits such a statement: it is done, and nobody hears of it."""
+        self._unanswered = statement.encode()
 
     def mend(self) -> None:
         """Lets everything through again, what was held back first."""
@@ -71,6 +77,7 @@ class Proxy:
 
     def _carry(self, caller: socket.socket, called: socket.socket) -> None:
         other = {caller: called, called: caller}
+        said = b""
         with contextlib.suppress(OSError):
             while True:
                 ready, _, _ = select.select([caller, called], [], [])
@@ -80,7 +87,22 @@ class Proxy:
                     if not data:
                         raise OSError
                     other[end].sendall(data)
+                    if end is caller:
+                        said += data
+                    if end is caller and b"COMMIT" in data:
+                        self._keep_back(said, called)
+                        said = b""
         with self._lock:
             self._ends -= {caller, called}
         caller.close()
         called.close()
+
+    def _keep_back(self, said: bytes, called: socket.socket) -> None:
+        with self._lock:
+            if not self._unanswered or self._unanswered not in said:
+                return
+            self._unanswered = b""
+        # The answer says that it is done.
+        called.recv(65536)
+        self.has_cut.set()
+        raise OSError

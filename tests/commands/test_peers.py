@@ -60,11 +60,12 @@ def test_what_was_seen_before_a_failed_look_or_a_long_pause_does_not_count() -> 
     assert watch.dead(old, 1, 208.0) == {7: EARLY}
 
 
-def test_a_server_without_a_row_is_dead_too_and_oneself_never_is() -> None:
+def test_a_server_that_stays_without_a_row_is_dead_too_and_oneself_never_is() -> None:
     watch = Watch(5, 15)
     seen = sight("a:1:7", "b:1:8", "from an older version", s1=(EARLY, 99.0))
     assert watch.dead(seen, 1, 100.0) == {}
-    assert watch.dead(seen, 1, 110.0) == {7: None, 8: None, -1: None}
+    assert watch.dead(seen, 1, 110.0) == {}
+    assert watch.dead(seen, 1, 115.0) == {7: None, 8: None, -1: None}
 
 
 @pytest.mark.parametrize(

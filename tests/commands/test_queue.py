@@ -25,7 +25,8 @@ from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import Notebook, now
 from tests.database.others import writing
 from tests.postgres import Postgres
-from tests.relay import Relay
+
+from .proxy import Proxy
 
 SECONDS = 20.0
 LOG = logging.getLogger("test")
@@ -442,8 +443,9 @@ async def test_what_was_taken_when_the_database_broke_off_is_run_and_counted_onc
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         return Outcome("done")
 
-    with Relay(postgres.new_database()) as relay:
-        database = Database(url=relay.url)
+    url = postgres.new_database()
+    with Proxy(postgres.port) as proxy:
+        database = Database(url=url.replace(f":{postgres.port}/", f":{proxy.port}/"))
         database.open()
         store = CommandStore(database)
         options: dict[str, Any] = {"worker": "test:1", "limits": Limits(2), "log": LOG}
@@ -452,10 +454,10 @@ async def test_what_was_taken_when_the_database_broke_off_is_run_and_counted_onc
         else:
             queue = LocalQueue(store, run, again=0.05, **options)
         number = (await store.submit(wanted()))[0].id
-        relay.cut_at_commit_of("INSERT INTO command_attempts")
+        proxy.keep_back_commit_of("INSERT INTO command_attempts")
         async with running(queue):
             done = await until(store, number, "done", "error")
-        assert relay.cut.is_set()
+        assert proxy.has_cut.is_set()
         assert done.status == "done"
         assert done.attempt == 1
         assert [each.outcome for each in await store.attempts(number)] == ["done"]
