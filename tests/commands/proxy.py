@@ -68,9 +68,13 @@ class Proxy:
         while True:
             try:
                 caller, _ = door.accept()
-                called = socket.create_connection(("127.0.0.1", self._to))
             except OSError:
                 return
+            try:
+                called = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                caller.close()
+                continue
             with self._lock:
                 self._ends |= {caller, called}
             threading.Thread(target=self._carry, args=(caller, called), daemon=True).start()

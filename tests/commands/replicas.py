@@ -33,6 +33,9 @@ BEAT, STALLED = 0.5, 2.0
 
 _SHOWN = 200
 
+NEVER = 1000.0
+"""Of a heartbeat: then nothing is found by looking for it now and then, and only what replicas tell each other is left."""
+
 AGAIN = 0.5
 """Seconds after which a database that did not answer is asked again."""
 
@@ -162,7 +165,7 @@ class Fleet:
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         """`settings` are those of every replica: `places`, limits by `labels` and of a `notebook`."""
         self.is_shared = not url.startswith("sqlite")
-        self.pause = 1.5 * STALLED if self.is_shared else BEAT
+        self.pause = 2.25 * STALLED if self.is_shared else BEAT
         """Seconds in which a replica without a sign of life is thought dead, where others look for that."""
         self.url = url
         self._folder = folder

@@ -27,6 +27,7 @@ from tests.postgres import Postgres
 from .replica import Server
 from .replicas import (
     AGAIN,
+    NEVER,
     SECONDS,
     Fleet,
     Gone,
@@ -156,7 +157,7 @@ def test_a_server_whose_loop_is_held_up_is_not_thought_dead(fleet: NewFleet) -> 
 def test_what_waits_is_cancelled_at_once_and_what_runs_is_told_once_by_any_server(
     fleet: NewFleet,
 ) -> None:
-    ours = fleet(places=1)
+    ours = fleet(places=1, beat=NEVER)
     server, *others = ours.start("a", "b")
     other = others[0] if others else server
     holders = [server.submit("never") for _ in range(2 if others else 1)]
@@ -202,7 +203,7 @@ def test_an_outcome_waits_for_a_database_that_takes_no_more(fleet: NewFleet) -> 
         session.execute(select(Command).with_for_update()).all()
         ours.open("gate")
         until(lambda: ours.noted("done", numbers).total() == 4)
-        time.sleep(3 * AGAIN)
+        time.sleep(6 * AGAIN)
     assert [each.outcomes for each in ours.settled().values()] == [["done"]] * 4
 
 
@@ -236,7 +237,7 @@ def test_when_one_of_two_servers_is_killed_the_other_takes_over(fleet: NewFleet)
 
 
 def test_limits_hold_over_all_servers_and_hold_up_no_other_command(fleet: NewFleet) -> None:
-    ours = fleet(places=6, labels={"small": 3}, notebook=2)
+    ours = fleet(places=6, labels={"small": 3}, notebook=2, beat=NEVER)
     with ours.database.transaction() as session:
         notebook = Notebook(path="a.ipynb", uuid="a", short_id="a")
         session.add(notebook)
@@ -252,8 +253,8 @@ def test_limits_hold_over_all_servers_and_hold_up_no_other_command(fleet: NewFle
             others.append(server.submit(0.01))
     # More of either wait, and all of these get past them.
     ours.until("done", *others)
-    until(lambda: ours.noted("begun", labelled).total() == 3)
-    until(lambda: ours.noted("begun", of_notebook).total() == 2)
+    until(lambda: ours.noted("begun", labelled).total() >= 3)
+    until(lambda: ours.noted("begun", of_notebook).total() >= 2)
     ours.open("gate")
     assert {each.outcomes[0] for each in ours.settled().values()} == {"done"}
     assert most_at_once(ours.journal(), labelled) == 3
