@@ -60,8 +60,8 @@ def running_now(session: Session) -> Running:
 
 def take(
     session: Session, worker: str, places: int, limits: Limits, served: Sequence[str]
-) -> list[Command]:
-    """Up to `places` commands that are due, each `running` now in a new attempt of `worker`.
+) -> tuple[list[Command], bool]:
+    """Up to `places` commands that are due, each `running` now in a new attempt of `worker`; whether there are more.
 
     Those that a full label or notebook holds back are passed over. `served` are owners, the one served last at the end.
     """
@@ -74,7 +74,7 @@ def take(
     while len(taken) < places:
         command = _next(session, running, limits, turns)
         if command is None:
-            break
+            return taken, False
         running.add(command.label, command.notebook_id, command.owner)
         turns.append(command.owner)
         command.status = "running"
@@ -85,7 +85,7 @@ def take(
         session.add(CommandAttempt(command_id=command.id, number=command.attempt, worker=worker))
         session.flush()
         taken.append(command)
-    return taken
+    return taken, session.scalar(_due(running, limits).limit(1)) is not None
 
 
 def put_back(session: Session, worker: str, begun: Collection[tuple[int, int]]) -> None:
@@ -122,12 +122,6 @@ def next_due(session: Session, after: datetime) -> datetime | None:
             Command.status == "waiting", Command.not_before > after
         )
     )
-
-
-def is_any(session: Session, limits: Limits) -> bool:
-    """Whether there is a command that may be taken, if there is a place for it."""
-    due = _due(running_now(session), limits)
-    return session.scalar(due.limit(1)) is not None
 
 
 def _due(running: Running, limits: Limits) -> Select[int]:

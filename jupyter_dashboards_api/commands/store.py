@@ -122,31 +122,26 @@ class CommandStore:
 
         Those that a full label or notebook holds back are passed over. `served` are owners, the one served last at the end.
         """
-
-        def work(session: Session) -> list[CommandInfo]:
-            return [
-                _info(command) for command in claims.take(session, worker, places, limits, served)
-            ]
-
-        taken = await self._database.write(work)
-        for command in taken:
-            self._changed(command.id)
+        taken, _ = await self._claim(worker, places, limits, served)
         return taken
 
     async def claim_next(
         self, worker: str, limits: Limits, served: Sequence[str] = ()
     ) -> tuple[CommandInfo | None, bool]:
-        """Takes one as `claim` does, and whether there is more to take."""
+        """Takes one as `claim` does; and whether there is more to take."""
+        taken, more = await self._claim(worker, 1, limits, served)
+        return (taken[0] if taken else None), more
 
-        def work(session: Session) -> tuple[CommandInfo | None, bool]:
-            taken = claims.take(session, worker, 1, limits, served)
-            if not taken:
-                return None, False
-            return _info(taken[0]), claims.is_any(session, limits)
+    async def _claim(
+        self, worker: str, places: int, limits: Limits, served: Sequence[str]
+    ) -> tuple[list[CommandInfo], bool]:
+        def work(session: Session) -> tuple[list[CommandInfo], bool]:
+            taken, more = claims.take(session, worker, places, limits, served)
+            return [_info(command) for command in taken], more
 
         taken, more = await self._database.write(work)
-        if taken is not None:
-            self._changed(taken.id)
+        for command in taken:
+            self._changed(command.id)
         return taken, more
 
     async def put_back(self, worker: str, begun: Collection[tuple[int, int]]) -> None:
