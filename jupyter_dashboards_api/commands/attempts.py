@@ -43,6 +43,9 @@ class CommandQueue(Protocol):
     def wake(self) -> None:
         """There may be something to do."""
 
+    def tell(self, command_id: int) -> None:
+        """The rows of a command have changed: who follows it on another server wants to know."""
+
     async def cancel(self, command_id: int) -> None:
         """Cancels a command where it runs, once; its row says so already."""
 

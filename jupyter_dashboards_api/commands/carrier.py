@@ -6,7 +6,7 @@ token
     A job of Procrastinate's. It names no command: whoever gets it takes whatever is next (`claims.py`). One waits at most:
     who gets it sends the next one if there is more to do.
 line
-    This server's own connection: it keeps the server's row fresh, and hears of cancellations. It comes back by itself.
+    This server's own connection: it keeps the server's row fresh, and hears what others tell. It comes back by itself.
 
 The thread has its own loop, so that a server whose loop is held up for a while is not taken for dead.
 """
@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable, func, select
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from procrastinate import App
     from psycopg import AsyncConnection
 
-_CHANNEL = "dashboards_commands"
+_CANCELLED = "dashboards_cancelled"
+_CHANGED = "dashboards_changed"
 _QUEUE = "dashboards"
 _TASK = "look for commands"
 
@@ -40,9 +41,14 @@ _CONNECTIONS = 4
 _SECONDS = 5.0
 
 
-def word_of(command_id: int) -> Executable:
+def word_of_cancelled(command_id: int) -> Executable:
     """The statement by which all servers hear that a command is to be cancelled."""
-    return select(func.pg_notify(_CHANNEL, str(command_id)))
+    return select(func.pg_notify(_CANCELLED, str(command_id)))
+
+
+def word_of_changed(server: int, command_ids: Iterable[int]) -> Executable:
+    """The statement by which all servers but the one that says it hear whose rows have changed."""
+    return select(func.pg_notify(_CHANGED, " ".join(map(str, (server, *command_ids)))))
 
 
 class Carrier:
@@ -55,6 +61,7 @@ class Carrier:
         places: int,
         take: Callable[[], Awaitable[None]],
         cancel: Callable[[int], object],
+        changed: Callable[[int], object],
         beaten: Callable[[bool], object],
         heartbeat: float,
         again: float,
@@ -62,7 +69,8 @@ class Carrier:
     ) -> None:
         """`arguments` are psycopg's. `take` is awaited for a token, as often at once as there are `places`.
 
-        `cancel` gets the id of each command that a server has cancelled; `beaten` is called after each heartbeat, every
+        `cancel` gets the id of each command that a server has cancelled, `changed` of each that another one has changed;
+        `beaten` is called after each heartbeat, every
         `heartbeat` seconds, with whether it is the first one of a connection. A database that is away is tried `again`.
         """
         self._arguments = {
@@ -74,6 +82,7 @@ class Carrier:
         self._places = places
         self._take = take
         self._cancel = cancel
+        self._changed = changed
         self._beaten = beaten
         self._heartbeat = heartbeat
         self._again = again
@@ -178,7 +187,8 @@ class Carrier:
                     async with await psycopg.AsyncConnection.connect(
                         **self._arguments, autocommit=True
                     ) as connection:
-                        await connection.execute(f"LISTEN {_CHANNEL}")
+                        await connection.execute(f"LISTEN {_CANCELLED}")
+                        await connection.execute(f"LISTEN {_CHANGED}")
                         await self._hold(connection)
                 except Exception as error:
                     self._fault(error)
@@ -208,8 +218,15 @@ class Carrier:
             end = loop.time() + self._heartbeat
             while (left := end - loop.time()) > 0:
                 async for word in connection.notifies(timeout=left):
-                    if word.payload.isdecimal():
-                        self._tell(self._cancel, int(word.payload))
+                    self._hear(word.channel, [int(each) for each in word.payload.split()])
+
+    def _hear(self, channel: str, numbers: list[int]) -> None:
+        if channel == _CANCELLED:
+            for number in numbers:
+                self._tell(self._cancel, number)
+        elif numbers[0] != self.id:
+            for number in numbers[1:]:
+                self._tell(self._changed, number)
 
     async def _leave(self) -> None:
         import psycopg

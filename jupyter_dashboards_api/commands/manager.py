@@ -121,7 +121,7 @@ class CommandsManager(LoggingConfigurable):
         self._clusters = configured(self.clusters)
         self.contents = contents
         self.feed = CommandFeed(self.max_streams)
-        self.store = CommandStore(database, self.feed.changed)
+        self.store = CommandStore(database, self._changed)
         self.mailer = Mailer(parent=self)
         self._limits = Limits(
             self.max_running_commands, self.max_running_per_label, self.max_running_per_notebook
@@ -164,6 +164,7 @@ class CommandsManager(LoggingConfigurable):
                 worker=worker,
                 limits=self._limits,
                 log=self._logger,
+                changed=self.feed.changed,
             )
         return LocalQueue(
             self.store,
@@ -173,6 +174,10 @@ class CommandsManager(LoggingConfigurable):
             log=self._logger,
             lock=RunnerLock(Path(f"{database.engine.url.database}.lock")),
         )
+
+    def _changed(self, command_id: int) -> None:
+        self.feed.changed(command_id)
+        self._queue.tell(command_id)
 
     async def start(self) -> None:
         """Takes commands from then on; with SQLite, unless another server runs those of this database."""

@@ -76,6 +76,9 @@ class LocalQueue:
         """There may be something to do."""
         self._wake.set()
 
+    def tell(self, command_id: int) -> None:
+        """Nobody else needs to know."""
+
     async def cancel(self, command_id: int) -> None:
         """Cancels a command that runs here, once; its row says so already."""
         self._attempts.cancel(command_id)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sqlalchemy import Executable
 
 from ..database.engine import Database
 from ..errors import DashboardsError
 from .attempts import AGAIN, LOST, Attempts, Run
-from .carrier import Carrier, word_of
+from .carrier import Carrier, word_of_cancelled, word_of_changed
 from .models import Limits
 from .orphans import end_kernels, host_of
 from .peers import Sight, Watch, name_of
@@ -21,6 +25,13 @@ from .store import CommandStore
 
 HEARTBEAT, STALLED = 5.0, 15.0
 """Seconds between two signs of life of a server, and after which it may be dead."""
+
+_STOP_SECONDS = 5.0
+_TELL_EVERY = 0.3
+"""Seconds for which changes are gathered."""
+
+_TOLD_AT_ONCE = 500
+"""PostgreSQL takes 8000 bytes."""
 
 
 class SharedQueue:
@@ -40,8 +51,12 @@ class SharedQueue:
         heartbeat: float = HEARTBEAT,
         stalled: float = STALLED,
         again: float = AGAIN,
+        changed: Callable[[int], object] = lambda command_id: None,
     ) -> None:
-        """`worker` names this server, as `host:pid`. `again`: seconds after which a database that was away is asked again."""
+        """`worker` names this server, as `host:pid`. `again`: seconds after which a database that was away is asked again.
+
+        `changed` is called with the id of each command whose rows another server has changed.
+        """
         self._database = database
         self._commands = commands
         self._worker = worker
@@ -56,6 +71,7 @@ class SharedQueue:
             places=limits.places,
             take=self._take,
             cancel=self._attempts.cancel,
+            changed=changed,
             beaten=self._beaten,
             heartbeat=heartbeat,
             again=again,
@@ -67,7 +83,8 @@ class SharedQueue:
         self._servers = 1
         self._stopping = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
-        self._takers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._untold: set[int] = set()
 
     @property
     def places(self) -> int:
@@ -82,13 +99,19 @@ class SharedQueue:
         """There may be something to do."""
         self._carrier.send()
 
+    def tell(self, command_id: int) -> None:
+        """The rows of a command have changed: who follows it on another server hears of it, some at once."""
+        if self._servers < 2 or self._stopping.is_set():
+            return
+        if not self._untold:
+            self._keep(self._tell_soon())
+        self._untold.add(command_id)
+
     async def cancel(self, command_id: int) -> None:
         """Cancels a command on whichever server runs it, once; its row says so already."""
         if not self._attempts.cancel(command_id):
             # What does not arrive is found with the next heartbeat.
-            with contextlib.suppress(DashboardsError):
-                statement = word_of(command_id)
-                await self._database.write(lambda session: session.execute(statement).all())
+            await self._say(word_of_cancelled(command_id))
 
     async def stop(self) -> None:
         """Takes no more; what runs is interrupted and handed back: it waits again if it has retries left."""
@@ -98,8 +121,9 @@ class SharedQueue:
             pass
         await self._attempts.stop()
         self._carrier.send()
-        if self._looking is not None:
-            await asyncio.wait({self._looking})
+        left = {*self._tasks, *([self._looking] if self._looking is not None else [])}
+        if left:
+            await asyncio.wait(left, timeout=_STOP_SECONDS)
         await self._carrier.stop()
 
     async def _take(self) -> None:
@@ -202,6 +226,20 @@ class SharedQueue:
 
     def _fill(self) -> None:
         if not self._stopping.is_set():
-            taker = asyncio.ensure_future(self._take())
-            self._takers.add(taker)
-            taker.add_done_callback(self._takers.discard)
+            self._keep(self._take())
+
+    async def _tell_soon(self) -> None:
+        await asyncio.sleep(_TELL_EVERY)
+        told = sorted(self._untold)
+        self._untold.clear()
+        for begin in range(0, len(told), _TOLD_AT_ONCE):
+            await self._say(word_of_changed(self._carrier.id, told[begin : begin + _TOLD_AT_ONCE]))
+
+    async def _say(self, statement: Executable) -> None:
+        with contextlib.suppress(DashboardsError):
+            await self._database.write(lambda session: session.execute(statement).all())
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

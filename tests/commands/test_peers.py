@@ -91,7 +91,8 @@ class Server:
         self.ran: list[int] = []
         self.told = 0
         self.go = asyncio.Event()
-        self.store = CommandStore(database)
+        self.heard: set[int] = set()
+        self.store = CommandStore(database, lambda command_id: self.queue.tell(command_id))
         self.queue = SharedQueue(
             database,
             self.store,
@@ -102,6 +103,7 @@ class Server:
             heartbeat=BEAT,
             stalled=1.0,
             again=0.05,
+            changed=self.heard.add,
         )
 
     async def _run(self, command: CommandInfo, log: CommandLogger) -> Outcome:
@@ -162,6 +164,22 @@ async def test_servers_share_what_is_to_be_done_and_either_cancels_what_the_othe
     for number in numbers:
         await until(one.store, number, "done", "cancelled")
     assert sorted(one.ran + two.ran) == numbers
+
+
+async def test_what_one_server_changes_the_others_hear_of(new_server: New) -> None:
+    one, two = await new_server("one"), await new_server("two")
+    await reached(lambda: one.queue.places == two.queue.places == 4)
+    number = await one.submit()
+    await reached(lambda: number in one.ran + two.ran)
+    server, other = (one, two) if one.ran else (two, one)
+    await reached(lambda: number in other.heard)
+    other.heard.clear()
+    server.heard.clear()
+    server.go.set()
+    await until(one.store, number, "done")
+    await reached(lambda: number in other.heard)
+    # It knows of itself.
+    assert server.heard == set()
 
 
 async def test_a_limit_counts_what_runs_on_all_servers(new_server: New) -> None:
