@@ -208,13 +208,15 @@ def test_servers_outlast_their_database_and_take_nothing_from_each_other(tmp_pat
             fleet.open("early")
             until(lambda: fleet.noted("done", ending).total() == 4)
             time.sleep(3 * beat)
-            # One is back before the other, looks, and is away again for longer than a second look would have to wait.
+            # One is back before the other, looks, is away again for longer than a second look has to wait, and looks.
             server.start()
             until_seen(fleet, 1, 1.5 * beat)
+            time.sleep(BEAT)
             early.hang_up()
             time.sleep(2 * beat)
             early.mend()
             until_seen(fleet, 1, 1.5 * beat)
+            time.sleep(BEAT)
             late.mend()
             until_seen(fleet, 2, 1.5 * beat)
             time.sleep(2 * beat)
