@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from procrastinate.connector import BaseConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
+
+_NEVER = 1e9
+"""Seconds: whether another server is dead is not for its worker to say."""
 
 
 class WorkerRow(JobManager):
@@ -30,4 +36,12 @@ class WorkerRow(JobManager):
         pass
 
     async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
+        """Before a worker begins: not rows, but the jobs that a former one has left, or one whose server is gone."""
+        mine = await self.list_jobs_async(status="doing", worker_id=self._row())
+        orphaned = await self.get_stalled_jobs(seconds_since_heartbeat=_NEVER)
+        for job in (*mine, *orphaned):
+            if job.id is not None:
+                # Another server may be doing the same.
+                with contextlib.suppress(ConnectorException):
+                    await self.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=True)
         return []

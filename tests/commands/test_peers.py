@@ -194,6 +194,24 @@ async def test_a_limit_counts_what_runs_on_all_servers(new_server: New) -> None:
         assert (await until(one.store, number, "done")).attempt == 1
 
 
+async def test_a_server_that_starts_clears_away_tokens_whose_server_is_gone(
+    new_server: New, database: Database
+) -> None:
+    left = (
+        "INSERT INTO dashboards_queue.procrastinate_jobs (queue_name, task_name, status)"
+        " VALUES ('dashboards', 'look for commands', 'doing')"
+    )
+    with database.transaction() as session:
+        # Its triggers name its tables without their schema.
+        session.execute(text("SET LOCAL search_path TO dashboards_queue"))
+        session.execute(text(left))
+    await new_server("one")
+    count = text("SELECT count(*) FROM dashboards_queue.procrastinate_jobs")
+    async with asyncio.timeout(SECONDS):
+        while await database.read(lambda session: session.scalar(count)):
+            await asyncio.sleep(0.02)
+
+
 async def test_what_a_server_leaves_that_stops_is_taken_by_another_one(new_server: New) -> None:
     one = await new_server("one")
     number = await one.submit(retry=1)
