@@ -16,10 +16,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from jupyter_dashboards_api.commands.attempts import CommandQueue
 from jupyter_dashboards_api.commands.logs import CommandLogger
 from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome, Submission
 from jupyter_dashboards_api.commands.queue import LocalQueue
+from jupyter_dashboards_api.commands.shared_queue import SharedQueue
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from tests.postgres import Postgres
@@ -60,10 +63,17 @@ async def measure(url: str) -> dict[str, str]:
         started[command.id] = time.perf_counter()
         return Outcome("done")
 
-    queue = LocalQueue(
-        store, run, worker="here:1", limits=Limits(PLACES), log=logging.getLogger("benchmark")
-    )
-    queue.start()
+    options: dict[str, Any] = {
+        "worker": "here:1",
+        "limits": Limits(PLACES),
+        "log": logging.getLogger("benchmark"),
+    }
+    queue: CommandQueue
+    if database.is_shared:
+        queue = SharedQueue(database, store, run, **options)
+    else:
+        queue = LocalQueue(store, run, **options)
+    await queue.start()
 
     async def submit() -> tuple[float, int]:
         begun = time.perf_counter()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from ..database.command_tables import Command, CommandAttempt
@@ -15,6 +15,9 @@ from ..database.tables import now
 from .models import Limits
 
 ACTIVE = ("running", "cancelling")
+
+# Any number below 2³¹ will do, as long as no other program locks by it; migrations have another.
+_ADVISORY_LOCK = 1_139_140_554
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,21 @@ def running_now(session: Session) -> Running:
 
 def take(
     session: Session, worker: str, places: int, limits: Limits, served: Sequence[str]
-) -> list[Command]:
-    """Up to `places` commands that are due, each `running` now in a new attempt of `worker`.
+) -> tuple[list[Command], bool]:
+    """Up to `places` commands that are due, each `running` now in a new attempt of `worker`; whether there are more.
 
     Those that a full label or notebook holds back are passed over. `served` are owners, the one served last at the end.
     """
+    if session.get_bind().dialect.name == "postgresql":
+        # What others take at the same time would not be counted. SQLite has one writer at a time as it is.
+        session.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     running = running_now(session)
     turns = list(served)
     taken: list[Command] = []
     while len(taken) < places:
         command = _next(session, running, limits, turns)
         if command is None:
-            break
+            return taken, False
         running.add(command.label, command.notebook_id, command.owner)
         turns.append(command.owner)
         command.status = "running"
@@ -79,11 +85,14 @@ def take(
         session.add(CommandAttempt(command_id=command.id, number=command.attempt, worker=worker))
         session.flush()
         taken.append(command)
-    return taken
+    return taken, session.scalar(_due(running, limits).limit(1)) is not None
 
 
-def put_back(session: Session, worker: str, begun: Collection[int]) -> None:
-    """Lets those wait again that `worker` has taken and has not begun: they have not run, so no attempt is counted."""
+def put_back(session: Session, worker: str, begun: Collection[tuple[int, int]]) -> None:
+    """Lets those wait again that `worker` has taken and has not begun: they have not run, so no attempt is counted.
+
+    `begun` has ids of commands and numbers of attempts.
+    """
     wanted = (
         select(Command, CommandAttempt)
         .join(
@@ -94,7 +103,7 @@ def put_back(session: Session, worker: str, begun: Collection[int]) -> None:
         .with_for_update(of=Command)
     )
     for command, attempt in session.execute(wanted).all():
-        if command.id in begun:
+        if (command.id, command.attempt) in begun:
             continue
         session.delete(attempt)
         command.attempt -= 1
@@ -115,14 +124,20 @@ def next_due(session: Session, after: datetime) -> datetime | None:
     )
 
 
-def _next(
-    session: Session, running: Running, limits: Limits, turns: Sequence[str]
-) -> Command | None:
+def _due(running: Running, limits: Limits) -> Select[int]:
+    """Those that may be taken."""
     due = select(Command.id).where(Command.status == "waiting", Command.not_before <= now())
     if labels := running.full_labels(limits):
         due = due.where(func.coalesce(Command.label, "").not_in(labels))
     if notebooks := running.full_notebooks(limits):
         due = due.where(func.coalesce(Command.notebook_id, 0).not_in(notebooks))
+    return due
+
+
+def _next(
+    session: Session, running: Running, limits: Limits, turns: Sequence[str]
+) -> Command | None:
+    due = _due(running, limits)
     last = {owner: turn for turn, owner in enumerate(turns, 1)}
     known = sorted(
         {*last, *running.owners}, key=lambda each: (running.owners[each], last.get(each, 0))

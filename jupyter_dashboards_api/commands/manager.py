@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import os
-import signal
 import socket
 from collections.abc import Awaitable, Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import psutil
 from traitlets import Bunch, Dict, Float, Integer, TraitError, Unicode, validate
 from traitlets.config import LoggingConfigurable
 
@@ -19,9 +17,10 @@ from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
-from ..errors import DashboardsError, Unavailable
+from ..errors import Unavailable
 from ..kernels.pool import KernelPool
 from ..notebooks.registry import NotebookRegistry
+from .attempts import CommandQueue
 from .clusters import BadCluster, configured
 from .convert_runner import ConvertRunner
 from .convert_submission import CONVERT
@@ -30,10 +29,11 @@ from .intake import CommandIntake
 from .logs import CommandLogger
 from .mail import Mailer
 from .models import CommandInfo, Limits, Outcome, Submission
-from .peers import Peers
-from .queue import LOST, LocalQueue
+from .queue import LocalQueue
 from .removal import remove
 from .runner import NotebookRunner
+from .runner_lock import RunnerLock
+from .shared_queue import SharedQueue
 from .store import CommandStore
 from .throttle import Throttle
 
@@ -128,7 +128,7 @@ class CommandsManager(LoggingConfigurable):
         self._clusters = configured(self.clusters)
         self.contents = contents
         self.feed = CommandFeed(self.max_streams)
-        self.store = CommandStore(database, self.feed.changed)
+        self.store = CommandStore(database, self._changed)
         self.mailer = Mailer(parent=self)
         self.intake = CommandIntake(
             notebooks=notebooks,
@@ -137,9 +137,6 @@ class CommandsManager(LoggingConfigurable):
             mailer=self.mailer,
             clusters=self._clusters,
             kernel_spec_manager=kernel_spec_manager,
-        )
-        self._peers = Peers(
-            database, begin=self._begin, end=self._end, heard=self._heard, log=logger
         )
         self._limits = Limits(
             self.max_running_commands, self.max_running_per_label, self.max_running_per_notebook
@@ -174,69 +171,55 @@ class CommandsManager(LoggingConfigurable):
 
         self._run = run
         self._logger = logger
-        self._queue = self._new_queue()
+        self._queue = self._new_queue(database)
 
-    def _new_queue(self) -> LocalQueue:
+    def _new_queue(self, database: Database) -> CommandQueue:
+        worker = f"{_HOST}:{os.getpid()}"
+        if database.is_shared:
+            return SharedQueue(
+                database,
+                self.store,
+                self._run,
+                worker=worker,
+                limits=self._limits,
+                log=self._logger,
+                changed=self.feed.changed,
+            )
         return LocalQueue(
             self.store,
             self._run,
-            worker=f"{_HOST}:{os.getpid()}",
+            worker=worker,
             limits=self._limits,
             log=self._logger,
+            lock=RunnerLock(Path(f"{database.engine.url.database}.lock")),
         )
 
+    def _changed(self, command_id: int) -> None:
+        self.feed.changed(command_id)
+        self._queue.tell(command_id)
+
     async def start(self) -> None:
-        """Takes commands from then on, unless another server runs those of this database; else when that one is gone."""
-        await self._peers.start()
+        """Takes commands from then on; with SQLite, unless another server runs those of this database."""
+        await self._queue.start()
 
     async def stop(self) -> None:
         """Interrupts what runs, and hands it back."""
         self.feed.close()
-        self._peers.close()
         await self._queue.stop()
         await self.pool.stop()
         await self.converter.stop()
-        await self._peers.stop()
-
-    async def _begin(self) -> None:
-        for command, pid in await self.store.orphans(LOST, _HOST):
-            self.log.warning("Command %d was under way when its server ended.", command.id)
-            for attempt in await self.store.attempts(command.id):
-                if attempt.number == command.attempt:
-                    _end_kernel(pid, attempt.kernel_id)
-        self._queue = self._new_queue()
-        self._queue.start()
-
-    async def _end(self) -> None:
-        await self._queue.stop()
-
-    def _heard(self, word: str) -> None:
-        """What another server has done, as `submit` and `cancel` tell it; the empty text: perhaps something."""
-        self._queue.wake()
-        if word.isdecimal():
-            self._queue.cancel(int(word))
-        elif not word:
-            self._looking = asyncio.ensure_future(self._cancel_asked())
-
-    async def _cancel_asked(self) -> None:
-        with contextlib.suppress(DashboardsError):
-            for command_id in await self.store.cancelling():
-                self._queue.cancel(command_id)
 
     async def submit(self, submission: Submission) -> CommandInfo:
         """Stores a command; it waits then. Raises `Conflict` for an idempotency key that was another command's.
 
         Raises `Unavailable` when another server runs the commands of this database, and can't be told.
         """
-        is_elsewhere = self._peers.runs is False
-        if is_elsewhere and not self._peers.can_tell:
+        if not self._queue.accepts:
             raise Unavailable(
                 "Another server runs the commands of this database: send it there.", 60
             )
         command, is_new = await self.store.submit(submission)
-        if is_new and is_elsewhere:
-            await self._peers.tell("new")
-        elif is_new:
+        if is_new:
             self._queue.wake()
         return command
 
@@ -246,29 +229,17 @@ class CommandsManager(LoggingConfigurable):
         if not waiting:
             return frozenset()
         running = await self.store.running()
-        throttle = Throttle(running, self._limits)
+        throttle = Throttle(running, replace(self._limits, places=self._queue.places))
         return frozenset(each.id for each in waiting if throttle.holds(each, now()))
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
         """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""
         cancelled, command = await self.store.cancel(command_id)
-        if self._peers.runs is False and self._peers.can_tell:
-            await self._peers.tell(str(command_id))
-        else:
-            self._queue.cancel(command_id)
+        if command.status == "cancelling":
+            await self._queue.cancel(command_id)
         return cancelled, command
 
     async def remove(self, command_id: int) -> None:
         """Deletes a command that has ended, with all that is left of it. Raises `NotFound` or `Conflict`."""
         await remove(self._database, command_id)
         self.feed.changed(command_id)
-
-
-def _end_kernel(pid: int | None, kernel_id: str | None) -> None:
-    """Ends the kernel that a server which died has left; not another process that has its number by now."""
-    if pid is None or not kernel_id:
-        return
-    with contextlib.suppress(psutil.Error, OSError):
-        # A kernel is started with the path of its connection file, which has its id.
-        if any(kernel_id in word for word in psutil.Process(pid).cmdline()):
-            os.kill(pid, signal.SIGKILL)

@@ -1,130 +1,158 @@
-"""Several servers on one database: one of them runs its commands; another one takes its place when it is gone."""
+"""Which of the servers that share a PostgreSQL are there, what they run, and which of them has died.
+
+A server is there as long as its row among Procrastinate's workers is kept fresh (`carrier.py`). All times are the database's.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Select, Text, cast, column, delete, func, select, table, text
+from sqlalchemy.orm import Session
 
-from ..database.engine import Database
-from ..errors import DashboardsError
-from .runner_lock import RunnerLock
+from ..database.command_tables import Command, CommandAttempt
+from ..database.queue_schema import SCHEMA
+from ..database.tables import now
+from .claims import ACTIVE, next_due
 
-_LOOK = 3.0
-"""Seconds between two looks at whether nobody runs the commands. A runner that lost its connection is back before the second."""
-
-_AGAIN = 0.5
-_AWAY = (SQLAlchemyError, DashboardsError)
+_WORKERS = table("procrastinate_workers", column("id"), column("last_heartbeat"), schema=SCHEMA)
+_JOBS = table("procrastinate_jobs", column("status"), column("worker_id"), schema=SCHEMA)
 
 
-class Peers:
-    """Whether this server runs the commands, and what the others tell it. For one event loop."""
+@dataclass(frozen=True)
+class UnderWay:
+    """An attempt that is under way somewhere."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        begin: Callable[[], Awaitable[None]],
-        end: Callable[[], Awaitable[None]],
-        heard: Callable[[str], None],
-        log: logging.Logger,
-    ) -> None:
-        """`begin` is awaited when this server is to run them, `end` when another one does by now."""
-        self._database = database
-        self._lock = RunnerLock(database)
-        self._begin = begin
-        self._end = end
-        self._heard = heard
-        self._log = log
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
-        self.runs: bool | None = None
-        """None before the start."""
+    command_id: int
+    number: int
+    status: str
+    worker: str
 
-    @property
-    def can_tell(self) -> bool:
-        """Whether commands may be stored here though another server runs them."""
-        return self._lock.is_shared
 
-    async def start(self) -> None:
-        """Runs them if nobody does."""
-        self.runs = await asyncio.to_thread(self._lock.take)
-        if self.runs:
-            await self._begin()
-        else:
-            self._log.warning("Another server runs the commands of this database.")
-        if not self.runs or self.can_tell:
-            self._task = asyncio.ensure_future(self._keep())
+@dataclass(frozen=True)
+class Sight:
+    """What one look has shown.
 
-    def close(self) -> None:
-        """Takes no other server's place any more; the own one is kept until `stop`."""
-        self._stopping.set()
-        self._lock.end()
+    `heartbeats` are the latest of each server, and its age in seconds, by its id; `is_due` says whether anything waits for a
+    place, `next_due` in how many seconds something will.
+    """
 
-    async def stop(self) -> None:
-        """Lets another one run them; what runs here has ended."""
-        self.close()
-        if self._task is not None:
-            if not self.runs:
-                self._task.cancel()
-            await asyncio.wait({self._task}, timeout=5)
-        await asyncio.to_thread(self._lock.release)
+    under_way: tuple[UnderWay, ...]
+    heartbeats: Mapping[int, tuple[datetime, float]]
+    is_due: bool
+    next_due: float | None
 
-    async def tell(self, word: str) -> None:
-        """Tells whoever runs them. What does not arrive is found some seconds later."""
-        statement = self._lock.tell(word)
-        with contextlib.suppress(DashboardsError):
-            await self._database.write(lambda session: session.execute(statement).all())
+    def alive(self, stalled: float) -> int:
+        """How many servers are there."""
+        return sum(age <= stalled for _, age in self.heartbeats.values())
 
-    async def _keep(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if not self.runs:
-                    await self._wait_for_turn()
-                    if self._stopping.is_set():
-                        return
-                    self.runs = True
-                    self._log.warning("This server runs the commands of this database now.")
-                    await self._begin()
-                if not self.can_tell:
-                    return
-                await self._watch()
-            except _AWAY:
-                self._log.error("Commands: the database does not answer.")
-                if self.runs:
-                    # Taking over was broken off in the middle: from the beginning.
-                    self.runs = False
-                    await asyncio.to_thread(self._lock.release)
-                await asyncio.sleep(_AGAIN)
 
-    async def _watch(self) -> None:
-        loop = asyncio.get_running_loop()
+def look(session: Session) -> Sight:
+    """What there is to see now."""
+    at = now()
+    running = _active(Command.id, Command.attempt, Command.status, CommandAttempt.worker)
+    age = func.date_part("epoch", func.clock_timestamp() - _WORKERS.c.last_heartbeat)
+    workers = select(_WORKERS.c.id, _WORKERS.c.last_heartbeat, age)
+    due = select(Command.id).where(Command.status == "waiting", Command.not_before <= at).limit(1)
+    following = next_due(session, at)
+    return Sight(
+        tuple(UnderWay(*row) for row in session.execute(running)),
+        {number: (beat, float(old)) for number, beat, old in session.execute(workers)},
+        session.scalar(due) is not None,
+        max((following - at).total_seconds(), 0.0) if following is not None else None,
+    )
 
-        def heard(word: str) -> None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._heard, word)
 
-        await asyncio.to_thread(self._lock.watch, heard)
-        while not self._stopping.is_set():
-            try:
-                is_still = await asyncio.to_thread(self._lock.take)
-            except _AWAY:
-                await asyncio.sleep(_AGAIN)
-                continue
-            if not is_still:
-                self._log.warning("Another server has taken over the commands of this database.")
-                self.runs = False
-                await self._end()
-            return
+class Watch:
+    """Tells which servers have died. It takes two looks, some time apart, in which a server has not shown itself.
 
-    async def _wait_for_turn(self) -> None:
-        looks = 0
-        while looks < 2 or not await asyncio.to_thread(self._lock.take):
-            await asyncio.sleep(_LOOK)
-            try:
-                looks = looks + 1 if await asyncio.to_thread(self._lock.is_free) else 0
-            except _AWAY:
-                looks = 0
+    After a time without a database all heartbeats are old, and the fastest server must not take the others' work.
+    """
+
+    def __init__(self, heartbeat: float, stalled: float) -> None:
+        """A heartbeat comes every so many seconds, and is missed after `stalled`."""
+        self._apart = 1.5 * heartbeat
+        self._longest = 3 * heartbeat
+        self._stalled = stalled
+        self._latest = float("-inf")
+        self._missed: dict[int, tuple[datetime | None, float]] = {}
+
+    def forget(self) -> None:
+        """What was seen before counts no more: the database was away, or we were."""
+        self._missed.clear()
+
+    def dead(self, sight: Sight, own: int, at: float) -> dict[int, datetime | None]:
+        """The ids of servers that are dead, each with its last heartbeat; `own` is ours, `at` our clock in seconds."""
+        if at - self._latest > self._longest:
+            self.forget()
+        self._latest = at
+        missed: dict[int, datetime | None] = {
+            each: beat for each, (beat, age) in sight.heartbeats.items() if age > self._stalled
+        }
+        for attempt in sight.under_way:
+            number = id_of(attempt.worker)
+            if number not in sight.heartbeats:
+                missed[number] = None
+        missed.pop(own, None)
+        before = self._missed
+        self._missed = {
+            each: before[each] if each in before and before[each][0] == beat else (beat, at)
+            for each, beat in missed.items()
+        }
+        # One that lives, and has lost its row, needs a while to take another one.
+        return {
+            each: beat
+            for each, (beat, since) in self._missed.items()
+            if at - since >= (self._stalled if beat is None else self._apart)
+        }
+
+
+def take_over(session: Session, dead: Mapping[int, datetime | None]) -> list[Command]:
+    """The commands of those servers that are dead, locked; from now on those servers are none.
+
+    One that has shown itself since is left alone: either its next heartbeat comes first, or it finds that it is gone.
+    """
+    gone = {each for each, beat in dead.items() if _strike(session, each, beat)}
+    # Procrastinate's jobs only say that there is something to do: that they did is enough.
+    is_doing = cast(_JOBS.c.status, Text) == "doing"
+    # Its triggers name its tables without their schema.
+    session.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
+    session.execute(delete(_JOBS).where(is_doing, _JOBS.c.worker_id.is_(None)))
+    session.execute(text("SET LOCAL search_path TO DEFAULT"))
+    names = [
+        name for name in session.scalars(_active(CommandAttempt.worker)) if id_of(name) in gone
+    ]
+    theirs = _active(Command).where(CommandAttempt.worker.in_(names)).order_by(Command.id)
+    return list(session.scalars(theirs.with_for_update(of=Command)))
+
+
+def name_of(worker: str, number: int) -> str:
+    """What a server is called in the rows of attempts: `host:pid:id`."""
+    return f"{worker}:{number}"
+
+
+def id_of(name: str) -> int:
+    """The id of a server by that name; -1 when it has none."""
+    last = name.rpartition(":")[2]
+    return int(last) if name.count(":") >= 2 and last.isdecimal() else -1
+
+
+def _active(*wanted: Any) -> Select[Any]:
+    present = (CommandAttempt.command_id == Command.id) & (CommandAttempt.number == Command.attempt)
+    return (
+        select(*wanted)
+        .select_from(Command)
+        .join(CommandAttempt, present)
+        .where(Command.status.in_(ACTIVE))
+    )
+
+
+def _strike(session: Session, number: int, beat: datetime | None) -> bool:
+    if beat is not None:
+        same = (_WORKERS.c.id == number, _WORKERS.c.last_heartbeat == beat)
+        session.execute(delete(_WORKERS).where(*same))
+    left = select(_WORKERS.c.id).where(_WORKERS.c.id == number)
+    return session.scalar(left) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select, update
@@ -16,7 +16,10 @@ from ..database.tables import now
 from ..errors import Conflict, NotFound
 from . import claims
 from .claims import ACTIVE
+from .endings import end_attempt, lose, settle
 from .models import AttemptInfo, CommandInfo, Filter, Limits, Outcome, ResultFile, Submission
+from .orphans import Orphan
+from .peers import Sight, look, take_over
 
 
 class CommandStore:
@@ -28,6 +31,15 @@ class CommandStore:
         """`changed` is called with a command's id, in the event loop, after its rows have changed."""
         self._database = database
         self._changed = changed
+        self._refused: list[Callable[[CommandInfo], object]] = []
+
+    def tell_refused(self, heard: Callable[[CommandInfo], object]) -> None:
+        """Calls back with a command whose attempt could not write any more, because another one has taken its place."""
+        self._refused.append(heard)
+
+    def _refuse(self, command: CommandInfo) -> None:
+        for heard in self._refused:
+            heard(command)
 
     async def submit(self, submission: Submission) -> tuple[CommandInfo, bool]:
         """A new command, and True; or the one that the same idempotency key has made before, and False.
@@ -110,29 +122,40 @@ class CommandStore:
 
         Those that a full label or notebook holds back are passed over. `served` are owners, the one served last at the end.
         """
-
-        def work(session: Session) -> list[CommandInfo]:
-            return [
-                _info(command) for command in claims.take(session, worker, places, limits, served)
-            ]
-
-        taken = await self._database.write(work)
-        for command in taken:
-            self._changed(command.id)
+        taken, _ = await self._claim(worker, places, limits, served)
         return taken
 
-    async def put_back(self, worker: str, begun: Collection[int]) -> None:
+    async def claim_next(
+        self, worker: str, limits: Limits, served: Sequence[str] = ()
+    ) -> tuple[CommandInfo | None, bool]:
+        """Takes one as `claim` does; and whether there is more to take."""
+        taken, more = await self._claim(worker, 1, limits, served)
+        return (taken[0] if taken else None), more
+
+    async def _claim(
+        self, worker: str, places: int, limits: Limits, served: Sequence[str]
+    ) -> tuple[list[CommandInfo], bool]:
+        def work(session: Session) -> tuple[list[CommandInfo], bool]:
+            taken, more = claims.take(session, worker, places, limits, served)
+            return [_info(command) for command in taken], more
+
+        taken, more = await self._database.write(work)
+        for command in taken:
+            self._changed(command.id)
+        return taken, more
+
+    async def put_back(self, worker: str, begun: Collection[tuple[int, int]]) -> None:
         """Lets those wait again that `worker` has taken and has not begun; no attempt is counted."""
         await self._database.write(lambda session: claims.put_back(session, worker, begun))
+
+    def _all_changed(self, orphans: list[Orphan]) -> list[Orphan]:
+        for orphan in orphans:
+            self._changed(orphan.command.id)
+        return orphans
 
     async def running(self) -> claims.Running:
         """How many commands run now."""
         return await self._database.read(claims.running_now)
-
-    async def cancelling(self) -> list[int]:
-        """The ids of those whose cancellation has been asked for, and that have not ended yet."""
-        wanted = select(Command.id).where(Command.status == "cancelling")
-        return await self._database.read(lambda session: list(session.scalars(wanted)))
 
     async def next_due(self, after: datetime) -> float | None:
         """Seconds until the first of those is due that were not due at a time; None when there is none."""
@@ -149,6 +172,8 @@ class CommandStore:
             )
         )
         self._changed(command.id)
+        if not changed:
+            self._refuse(command)
         return changed == 1
 
     async def kernel(self, command: CommandInfo, kernel_id: str, pid: int | None) -> None:
@@ -156,7 +181,9 @@ class CommandStore:
         await self._database.execute(
             update(CommandAttempt)
             .where(
-                CommandAttempt.command_id == command.id, CommandAttempt.number == command.attempt
+                CommandAttempt.command_id == command.id,
+                CommandAttempt.number == command.attempt,
+                CommandAttempt.outcome == "",
             )
             .values(kernel_id=kernel_id, kernel_pid=pid)
         )
@@ -170,7 +197,7 @@ class CommandStore:
 
         def work(session: Session) -> None:
             row = session.get(Command, command.id, with_for_update=True)
-            if row is not None and row.attempt == command.attempt:
+            if row is not None and row.attempt == command.attempt and row.status in ACTIVE:
                 row.payload = {**row.payload, **facts}
 
         await self._database.write(work)
@@ -189,13 +216,23 @@ class CommandStore:
         return changed == 1
 
     async def log(self, command: CommandInfo, text: str) -> None:
-        """Adds to a command's log."""
+        """Adds to a command's log, while it is the command's attempt."""
 
-        def work(session: Session) -> None:
-            session.add(CommandLog(command_id=command.id, attempt=command.attempt, text=text))
+        def work(session: Session) -> bool:
+            current = select(Command.id).where(
+                Command.id == command.id,
+                Command.attempt == command.attempt,
+                Command.status.in_(ACTIVE),
+            )
+            is_current = session.scalar(current) is not None
+            if is_current:
+                session.add(CommandLog(command_id=command.id, attempt=command.attempt, text=text))
+            return is_current
 
-        await self._database.write(work)
-        self._changed(command.id)
+        if await self._database.write(work):
+            self._changed(command.id)
+        else:
+            self._refuse(command)
 
     async def log_after(self, command_id: int, row: int, limit: int) -> list[tuple[int, str]]:
         """The first pieces of a command's log whose rows come after one, with their rows' ids."""
@@ -261,9 +298,9 @@ class CommandStore:
                     )
                 )
             status = "cancelled" if row.status == "cancelling" else outcome.status
-            _end_attempt(session, row, status, str((outcome.error or {}).get("message", "")))
+            end_attempt(session, row, status, str((outcome.error or {}).get("message", "")))
             row.error = dict(outcome.error) if outcome.error else None
-            _settle(row, status, outcome.retryable)
+            settle(row, status, outcome.retryable)
             session.flush()
             return _info(row)
 
@@ -283,7 +320,7 @@ class CommandStore:
                 raise NotFound("There is no such command.")
             before = row.status
             if before == "waiting":
-                _settle(row, "cancelled", retryable=False)
+                settle(row, "cancelled", retryable=False)
             elif before == "running":
                 row.status, row.updated_at = "cancelling", now()
             session.flush()
@@ -293,19 +330,39 @@ class CommandStore:
         self._changed(command_id)
         return cancelled
 
-    async def orphans(self, reason: str, host: str = "") -> list[tuple[CommandInfo, int | None]]:
-        """Ends the attempts that were under way when their server died, with the pids of their kernels on `host`.
+    async def orphans(self, reason: str) -> list[Orphan]:
+        """Ends all attempts that are under way: their server has died.
 
         Their commands wait again if they have retries left, and have failed otherwise.
         """
 
-        def work(session: Session) -> list[tuple[CommandInfo, int | None]]:
+        def work(session: Session) -> list[Orphan]:
             rows = session.scalars(
                 select(Command).where(Command.status.in_(ACTIVE)).with_for_update()
             ).all()
-            return [_lose(session, row, reason, host) for row in rows]
+            return [_lose(session, row, reason) for row in rows]
 
-        return await self._database.write(work)
+        return self._all_changed(await self._database.write(work))
+
+    async def look(self) -> Sight:
+        """What runs on all servers of a PostgreSQL, which of them are there, and whether anything waits for its turn."""
+        return await self._database.read(look)
+
+    async def take_over(self, reason: str, dead: Mapping[int, datetime | None]) -> list[Orphan]:
+        """Ends, as `orphans` does, the attempts of those servers of a PostgreSQL that have not shown themselves since."""
+
+        def work(session: Session) -> list[Orphan]:
+            return [_lose(session, row, reason) for row in take_over(session, dead)]
+
+        return self._all_changed(await self._database.write(work))
+
+    async def rename(self, worker: str, name: str) -> None:
+        """A server goes by another name: the attempts that are under way there go on by it."""
+        await self._database.execute(
+            update(CommandAttempt)
+            .where(CommandAttempt.worker == worker, CommandAttempt.outcome == "")
+            .values(worker=name)
+        )
 
     async def hand_back(self, command: CommandInfo, reason: str) -> None:
         """Ends an attempt as `orphans` does, if it still is the command's attempt."""
@@ -313,57 +370,21 @@ class CommandStore:
         def work(session: Session) -> None:
             row = session.get(Command, command.id, with_for_update=True)
             if row is not None and row.attempt == command.attempt and row.status in ACTIVE:
-                _lose(session, row, reason)
+                lose(session, row, reason)
 
         await self._database.write(work)
         self._changed(command.id)
 
 
-_OF_STAGE = {
-    "sending": " Its mail may have been sent, so it is not sent again.",
-    "sent": " Its mail had been sent.",
-}
-
-
-def _settle(row: Command, status: str, retryable: bool) -> None:
-    row.updated_at = now()
-    if status == "error" and retryable and row.attempt <= row.retry:
-        row.status = "waiting"
-        row.not_before = now() + timedelta(minutes=row.retry_delay)
-        return
-    row.status = status
-    row.ended_at = now()
-
-
-def _lose(
-    session: Session, row: Command, reason: str, host: str = ""
-) -> tuple[CommandInfo, int | None]:
-    attempt = _attempt(session, row)
-    # On another machine the number is another process.
-    is_here = attempt is not None and attempt.worker.rpartition(":")[0] == host
-    pid = attempt.kernel_pid if attempt is not None and is_here else None
-    stage = attempt.stage if attempt is not None else ""
-    status = "cancelled" if row.status == "cancelling" else "error"
-    why = reason + _OF_STAGE.get(stage, "")
-    _end_attempt(session, row, "lost", why)
-    row.error = {"message": why} if status == "error" else None
-    _settle(row, status, retryable=not stage)
+def _lose(session: Session, row: Command, reason: str) -> Orphan:
+    attempt = lose(session, row, reason)
     session.flush()
-    return _info(row), pid
-
-
-def _attempt(session: Session, row: Command) -> CommandAttempt | None:
-    return session.scalar(
-        select(CommandAttempt).where(
-            CommandAttempt.command_id == row.id, CommandAttempt.number == row.attempt
-        )
+    return Orphan(
+        _info(row),
+        attempt.worker if attempt is not None else "",
+        attempt.kernel_id if attempt is not None else None,
+        attempt.kernel_pid if attempt is not None else None,
     )
-
-
-def _end_attempt(session: Session, row: Command, outcome: str, reason: str) -> None:
-    attempt = _attempt(session, row)
-    if attempt is not None:
-        attempt.outcome, attempt.reason, attempt.ended_at = outcome, reason, now()
 
 
 def _of_attempt(command: CommandInfo) -> Any:

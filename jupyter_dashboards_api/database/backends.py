@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import sqlite3
@@ -28,6 +29,8 @@ _DRIVERS = {
     "postgres": "postgresql+psycopg",
 }
 
+_POSTGRES_PACKAGES = ("psycopg", "psycopg_pool", "procrastinate")
+
 # Classes of SQL states: a value that no column takes, and more than an index can hold.
 _UNSTORABLE = ("22", "54")
 
@@ -38,14 +41,25 @@ def create(stated: str, wait: float) -> Engine:
     Raises `ValueError` for what can't be used. Its text says nothing of the URL, which may hold a password.
     """
     url = _parsed(stated)
-    try:
-        engine = _sqlite(url, wait) if url.drivername == "sqlite" else _postgres(url, wait)
-    except ImportError as error:
+    if not _is_sqlite(url) and not all(map(importlib.util.find_spec, _POSTGRES_PACKAGES)):
         raise ValueError(
-            "Database.url needs a driver that is not installed: pip install 'jupyter_dashboards_api[postgres]'"
-        ) from error
+            "Database.url needs packages that are not installed: pip install 'jupyter_dashboards_api[postgres]'"
+        )
+    engine = _sqlite(url, wait) if _is_sqlite(url) else _postgres(url, wait)
     event.listen(engine, "handle_error", _refuse_unstorable)
     return engine
+
+
+def is_shared(stated: str) -> bool:
+    """Whether servers on several machines may share the database of a URL. Raises `ValueError` as `create` does."""
+    return not _is_sqlite(_parsed(stated))
+
+
+def postgres_arguments(stated: str, wait: float) -> dict[str, Any]:
+    """What psycopg connects with to the PostgreSQL of a URL. Raises `ValueError` as `create` does."""
+    url = _parsed(stated)
+    _, given = url.get_dialect()().create_connect_args(url)
+    return {**_defaults(wait), **given}
 
 
 def fault(error: Exception, *, write: bool) -> str | None:
@@ -84,18 +98,27 @@ def _parsed(stated: str) -> URL:
     return url
 
 
-def _postgres(url: URL, wait: float) -> Engine:
+def _is_sqlite(url: URL) -> bool:
+    return url.drivername == "sqlite"
+
+
+def _defaults(wait: float) -> dict[str, Any]:
     # A host that is gone without a word is noticed after as long; libpq by itself would wait for minutes.
     seconds = max(5, math.ceil(wait))
-    defaults = {
+    return {
         "application_name": "jupyter_dashboards_api",
         "connect_timeout": seconds,
         "keepalives_idle": seconds,
         "tcp_user_timeout": seconds * 1000,
     }
+
+
+def _postgres(url: URL, wait: float) -> Engine:
     engine = create_engine(
         url,
-        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+        connect_args={
+            name: value for name, value in _defaults(wait).items() if name not in url.query
+        },
         pool_pre_ping=True,
         pool_timeout=wait,
         # A password, or what a viewer typed, is nothing for a log.
@@ -105,7 +128,10 @@ def _postgres(url: URL, wait: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         # 0 would be for ever.
-        connection.execute(f"SET lock_timeout = {max(1, round(wait * 1000))}")
+        milliseconds = max(1, round(wait * 1000))
+        connection.execute(f"SET lock_timeout = {milliseconds}")
+        # A server that freezes in the middle of a transaction must not keep its locks from its peers.
+        connection.execute(f"SET idle_in_transaction_session_timeout = {max(1000, milliseconds)}")
         connection.commit()
 
     return engine

@@ -24,7 +24,7 @@ from traitlets import Float, Unicode, default
 from traitlets.config import LoggingConfigurable
 
 from ..errors import Unavailable
-from .backends import READ_ONLY, create, fault
+from .backends import READ_ONLY, create, fault, is_shared, postgres_arguments
 from .migrations import upgrade
 
 URL_VARIABLE = "JUPYTER_DASHBOARDS_DATABASE_URL"
@@ -80,6 +80,16 @@ class Database(LoggingConfigurable):
                     raise
                 self._engine = engine
             return self._engine
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether servers on several machines may share it."""
+        return is_shared(self.url)
+
+    @property
+    def postgres_arguments(self) -> dict[str, Any]:
+        """What psycopg connects with, where something needs a connection of its own to a PostgreSQL."""
+        return postgres_arguments(self.url, self.busy_timeout)
 
     def open(self) -> None:
         """Connects, and brings the schema up to date. Blocks; raises what keeps a server from starting."""

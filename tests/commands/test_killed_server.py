@@ -115,7 +115,7 @@ def test_a_server_that_is_asked_to_stop_hands_back_what_runs_and_leaves_no_kerne
         assert [each["outcome"] for each in cancelled["attempts"]] == ["lost", "cancelled"]
 
 
-def test_when_the_server_that_runs_them_is_killed_its_peer_takes_over(
+def test_servers_share_commands_and_when_one_is_killed_the_other_takes_over(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     folder = tmp_path / "notebooks"
@@ -124,32 +124,35 @@ def test_when_the_server_that_runs_them_is_killed_its_peer_takes_over(
     write(folder, "endless.ipynb", "import time; time.sleep(600)")
     write(folder, "short.ipynb", "print(6 * 7)")
     database = f"--Database.url={postgres.new_database()}"
-    with (
-        dashboards_server(folder, tmp_path, database) as first,
-        dashboards_server(folder, tmp_path, database) as second,
-    ):
-        # What one is asked for runs on the other, and is cancelled from here.
-        assert until(second, submit(second, "short.ipynb"), "done")["attempt"] == 1
-        endless = submit(second, "endless.ipynb")
-        until(second, endless, "running")
-        ask(second, "PUT", f"commands/{endless}", {"status": "kill"})
-        assert until(second, endless, "cancelled")["attempt"] == 1
-        # Cut off from the database for a moment, the first one goes on.
-        may, must_not = submit(first, "long.ipynb", retry=1), submit(first, "long.ipynb")
-        for number in (may, must_not):
-            until(second, number, "running")
-        cut_off(database)
-        for number in (may, must_not):
-            assert until(second, number, "done")["attempt"] == 1
-        may, must_not = submit(first, "long.ipynb", retry=1), submit(first, "long.ipynb")
-        for number in (may, must_not):
-            until(second, number, "running")
-        kill(first)
-        waits = submit(second, "short.ipynb")
-        assert until(second, waits, "done")["attempt"] == 1
-        again = until(second, may, "done")
-        assert [each["outcome"] for each in again["attempts"]] == ["lost", "done"]
-        assert until(second, must_not, "error")["attempt"] == 1
+    options = (database, "--CommandsManager.max_running_commands=3")
+    with dashboards_server(folder, tmp_path, *options) as first:
+        told, may = submit(first, "endless.ipynb"), submit(first, "endless.ipynb", retry=1)
+        must_not = submit(first, "endless.ipynb")
+        for number in (told, may, must_not):
+            until(first, number, "running")
+        kernels = psutil.Process(first.process.pid).children(recursive=True)
+        with dashboards_server(folder, tmp_path, *options) as second:
+            # The first has no room: what it is asked for runs on the other one.
+            assert until(first, submit(first, "short.ipynb"), "done")["attempt"] == 1
+            waits = [submit(first, "long.ipynb") for _ in range(2)]
+            for number in waits:
+                until(first, number, "running")
+            # Cut off from the database for a moment, both go on.
+            cut_off(database)
+            for number in waits:
+                assert until(second, number, "done")["attempt"] == 1
+            # And a command is cancelled from where it does not run.
+            ask(second, "PUT", f"commands/{told}", {"status": "kill"})
+            assert until(second, told, "cancelled")["attempt"] == 1
+            kill(first)
+            lost = until(second, must_not, "error")
+            assert "stopped" in lost["error"]["message"]
+            assert until(second, may, "running")["attempt"] == 2
+            _, alive = psutil.wait_procs(kernels, timeout=20)
+            assert alive == []
+            ask(second, "PUT", f"commands/{may}", {"status": "kill"})
+            again = until(second, may, "cancelled")
+            assert [each["outcome"] for each in again["attempts"]] == ["lost", "cancelled"]
 
 
 def cut_off(option: str) -> None:

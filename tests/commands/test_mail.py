@@ -396,7 +396,8 @@ async def test_the_mail_of_a_command_is_logged_and_named_by_the_command(database
     assert first == again
     assert first.startswith(f"<command-{command.id}.")
     # Whoever finds it after a crash does not send it again.
-    ((lost, _),) = await store.orphans("The server stopped.")
+    (orphan,) = await store.orphans("The server stopped.")
+    lost = orphan.command
     assert lost.status == "error"
     assert lost.error == {"message": "The server stopped. Its mail had been sent."}
 
@@ -407,7 +408,8 @@ async def test_a_mail_that_was_under_way_when_its_server_died_is_not_sent_again(
     store = CommandStore(database)
     command = await claimed(store, retry=2)
     assert await store.stage(command, "sending")
-    ((lost, _),) = await store.orphans("The server stopped.")
+    (orphan,) = await store.orphans("The server stopped.")
+    lost = orphan.command
     assert lost.status == "error"
     assert "may have been sent, so it is not sent again" in str(lost.error)
     assert not await store.stage(command, "sending")
@@ -429,5 +431,6 @@ async def test_a_mail_that_nobody_has_got_leaves_its_command_free_for_another_tr
     assert "Mail: The mail was not sent: the mail server answered 452 full." in (
         await store.log_of(command.id)
     )
-    ((lost, _),) = await store.orphans("The server stopped.")
+    (orphan,) = await store.orphans("The server stopped.")
+    lost = orphan.command
     assert lost.status == "waiting"

@@ -1,30 +1,35 @@
-"""The queue of one server: order, limits, retries, cancelling, and what a server that died has left. On both databases."""
+"""The queues: order, limits, retries, cancelling, and what a server that died has left. Each on its database."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from jupyter_dashboards_api.commands.attempts import LOST, CommandQueue, Run
 from jupyter_dashboards_api.commands.logs import CommandLogger
 from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome, Submission
-from jupyter_dashboards_api.commands.peers import Peers
-from jupyter_dashboards_api.commands.queue import LOST, LocalQueue
+from jupyter_dashboards_api.commands.queue import LocalQueue
 from jupyter_dashboards_api.commands.runner_lock import RunnerLock
+from jupyter_dashboards_api.commands.shared_queue import SharedQueue
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.command_tables import Command
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import Notebook, now
-from jupyter_dashboards_api.errors import Unavailable
+from tests.database.others import writing
+from tests.postgres import Postgres
+
+from .proxy import Proxy
 
 SECONDS = 20.0
-Run = Callable[[CommandInfo, CommandLogger], Awaitable[Outcome]]
+LOG = logging.getLogger("test")
 
 
 def wanted(**fields: Any) -> Submission:
@@ -42,24 +47,53 @@ def wanted(**fields: Any) -> Submission:
 
 
 @pytest.fixture
+def patience() -> float:
+    """Seconds that are waited for a database that others are writing to."""
+    return 15.0
+
+
+@pytest.fixture
+def database(database_url: str, patience: float) -> Iterator[Database]:
+    opened = Database(url=database_url, busy_timeout=patience, log=LOG)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def store(database: Database) -> CommandStore:
     return CommandStore(database)
 
 
 @asynccontextmanager
-async def queue_of(
-    store: CommandStore, run: Run, places: int = 2, notebook: int = 0, **labels: int
-) -> AsyncIterator[LocalQueue]:
-    queue = LocalQueue(
-        store,
-        run,
-        worker="test",
-        limits=Limits(places, labels, notebook),
-        log=logging.getLogger("test"),
-    )
-    queue.start()
+async def running(queue: CommandQueue) -> AsyncIterator[CommandQueue]:
+    await queue.start()
     yield queue
     await queue.stop()
+
+
+@pytest.fixture
+def queue_of(database: Database, store: CommandStore) -> Any:
+    """The queue that a server has on this database, started for a block."""
+
+    def new(run: Run, places: int = 2, notebook: int = 0, **labels: int) -> Any:
+        limits = Limits(places, labels, notebook)
+        queue: CommandQueue
+        if database.is_shared:
+            queue = SharedQueue(
+                *(database, store, run),
+                worker="test:1",
+                limits=limits,
+                log=LOG,
+                heartbeat=0.3,
+                stalled=5,
+                again=0.05,
+            )
+        else:
+            queue = LocalQueue(store, run, worker="test:1", limits=limits, log=LOG, again=0.05)
+        return running(queue)
+
+    return new
 
 
 async def new_notebooks(database: Database, count: int) -> list[int]:
@@ -84,8 +118,15 @@ async def until(store: CommandStore, number: int, *statuses: str) -> CommandInfo
         return command
 
 
+async def said(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with asyncio.timeout(SECONDS):
+        while text not in caplog.text:
+            await asyncio.sleep(0.01)
+
+
 async def test_commands_run_in_their_order_those_of_higher_priority_first(
     store: CommandStore,
+    queue_of: Any,
 ) -> None:
     ran: list[int] = []
 
@@ -95,7 +136,7 @@ async def test_commands_run_in_their_order_those_of_higher_priority_first(
 
     numbers = [(await store.submit(wanted()))[0].id for _ in range(3)]
     urgent = (await store.submit(wanted(priority=5)))[0].id
-    async with queue_of(store, run, places=1):
+    async with queue_of(run, places=1):
         for number in (*numbers, urgent):
             await until(store, number, "done")
     assert ran == [urgent, *numbers]
@@ -103,6 +144,7 @@ async def test_commands_run_in_their_order_those_of_higher_priority_first(
 
 async def test_no_more_run_at_once_than_there_are_places_and_none_is_run_twice(
     store: CommandStore,
+    queue_of: Any,
 ) -> None:
     running = most = 0
     ran: list[int] = []
@@ -117,7 +159,7 @@ async def test_no_more_run_at_once_than_there_are_places_and_none_is_run_twice(
         running -= 1
         return Outcome("done")
 
-    async with queue_of(store, run, places=3) as queue:
+    async with queue_of(run, places=3) as queue:
         numbers = []
         for _ in range(20):
             numbers.append((await store.submit(wanted()))[0].id)
@@ -132,7 +174,7 @@ async def test_no_more_run_at_once_than_there_are_places_and_none_is_run_twice(
     assert sorted(ran) == numbers
 
 
-async def test_a_label_that_is_full_holds_up_no_other(store: CommandStore) -> None:
+async def test_a_label_that_is_full_holds_up_no_other(store: CommandStore, queue_of: Any) -> None:
     go = asyncio.Event()
 
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
@@ -143,7 +185,7 @@ async def test_a_label_that_is_full_holds_up_no_other(store: CommandStore) -> No
     first = (await store.submit(wanted(label="small")))[0].id
     second = (await store.submit(wanted(label="small")))[0].id
     other = (await store.submit(wanted(label="large")))[0].id
-    async with queue_of(store, run, places=3, small=1):
+    async with queue_of(run, places=3, small=1):
         await until(store, other, "done")
         assert (await store.get(first)).status == "running"
         assert (await store.get(second)).status == "waiting"
@@ -153,6 +195,7 @@ async def test_a_label_that_is_full_holds_up_no_other(store: CommandStore) -> No
 
 async def test_what_failed_is_tried_again_as_often_as_it_may_and_each_attempt_is_kept(
     store: CommandStore,
+    queue_of: Any,
 ) -> None:
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         if command.attempt < 3:
@@ -161,7 +204,7 @@ async def test_what_failed_is_tried_again_as_often_as_it_may_and_each_attempt_is
 
     number = (await store.submit(wanted(retry=2)))[0].id
     hopeless = (await store.submit(wanted(retry=1)))[0].id
-    async with queue_of(store, run):
+    async with queue_of(run):
         assert (await until(store, number, "done", "error")).status == "done"
         failed = await until(store, hopeless, "done", "error")
     assert failed.status == "error"
@@ -170,13 +213,13 @@ async def test_what_failed_is_tried_again_as_often_as_it_may_and_each_attempt_is
 
 
 async def test_a_retry_waits_for_its_delay_and_is_then_woken_by_itself(
-    store: CommandStore, database: Database
+    store: CommandStore, queue_of: Any, database: Database
 ) -> None:
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         return Outcome("done" if command.attempt > 1 else "error", {"message": "no"})
 
     number = (await store.submit(wanted(retry=1, retry_delay=1)))[0].id
-    async with queue_of(store, run) as queue:
+    async with queue_of(run) as queue:
         waiting = await until(store, number, "waiting")
         async with asyncio.timeout(SECONDS):
             while (waiting := await store.get(number)).attempt < 1 or waiting.status == "running":
@@ -189,17 +232,20 @@ async def test_a_retry_waits_for_its_delay_and_is_then_woken_by_itself(
         await until(store, number, "done")
 
 
-async def test_what_can_never_succeed_is_not_tried_again(store: CommandStore) -> None:
+async def test_what_can_never_succeed_is_not_tried_again(
+    store: CommandStore, queue_of: Any
+) -> None:
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         return Outcome("error", {"message": "gone"}, retryable=False)
 
     number = (await store.submit(wanted(retry=3)))[0].id
-    async with queue_of(store, run):
+    async with queue_of(run):
         assert (await until(store, number, "error")).attempt == 1
 
 
 async def test_a_command_that_waits_is_cancelled_at_once_and_one_that_runs_is_told(
     store: CommandStore,
+    queue_of: Any,
 ) -> None:
     begun, told = asyncio.Event(), 0
 
@@ -216,14 +262,14 @@ async def test_a_command_that_waits_is_cancelled_at_once_and_one_that_runs_is_to
 
     first = (await store.submit(wanted()))[0].id
     second = (await store.submit(wanted()))[0].id
-    async with queue_of(store, run, places=1) as queue:
+    async with queue_of(run, places=1) as queue:
         await asyncio.wait_for(begun.wait(), SECONDS)
         cancelled, command = await store.cancel(second)
         assert cancelled
         assert command.status == "cancelled"
         for _ in range(3):
             await store.cancel(first)
-            queue.cancel(first)
+            await queue.cancel(first)
         await until(store, first, "cancelled")
     # However often it was asked for: a second one would fall into the clearing up of the first.
     assert told == 1
@@ -263,31 +309,26 @@ async def test_what_a_dead_server_has_left_is_run_again_if_it_may_and_has_failed
     assert [each.outcome for each in await store.attempts(may)] == ["lost"]
 
 
+@pytest.mark.parametrize("patience", [0.3])
 async def test_an_outcome_outlasts_a_database_that_is_away(
-    store: CommandStore, monkeypatch: pytest.MonkeyPatch
+    store: CommandStore, queue_of: Any, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("jupyter_dashboards_api.commands.queue._AGAIN", 0.05)
-    finish, failures = store.finish, 3
-
-    async def away(command: CommandInfo, outcome: Outcome) -> CommandInfo | None:
-        nonlocal failures
-        if failures:
-            failures -= 1
-            raise Unavailable("The database does not answer.")
-        return await finish(command, outcome)
-
-    monkeypatch.setattr(store, "finish", away)
+    go = asyncio.Event()
 
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        await go.wait()
         return Outcome("done")
 
     number = (await store.submit(wanted()))[0].id
-    async with queue_of(store, run):
+    async with queue_of(run):
+        await until(store, number, "running")
+        with writing(database_url, "commands"):
+            go.set()
+            await said("does not answer", caplog)
         await until(store, number, "done")
-    assert failures == 0
 
 
-async def test_a_server_that_stops_hands_back_what_runs(store: CommandStore) -> None:
+async def test_a_server_that_stops_hands_back_what_runs(store: CommandStore, queue_of: Any) -> None:
     begun = asyncio.Semaphore(0)
 
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
@@ -297,7 +338,7 @@ async def test_a_server_that_stops_hands_back_what_runs(store: CommandStore) -> 
 
     may = (await store.submit(wanted(retry=1)))[0].id
     must_not = (await store.submit(wanted()))[0].id
-    async with queue_of(store, run):
+    async with queue_of(run):
         for _ in range(2):
             await asyncio.wait_for(begun.acquire(), SECONDS)
     assert (await store.get(may)).status == "waiting"
@@ -310,6 +351,7 @@ async def test_a_server_that_stops_hands_back_what_runs(store: CommandStore) -> 
 
 async def test_owners_take_turns_however_many_commands_one_has_waiting(
     store: CommandStore,
+    queue_of: Any,
 ) -> None:
     ran: list[str] = []
 
@@ -319,7 +361,7 @@ async def test_owners_take_turns_however_many_commands_one_has_waiting(
 
     numbers = [(await store.submit(wanted()))[0].id for _ in range(5)]
     numbers += [(await store.submit(wanted(owner="bob")))[0].id for _ in range(2)]
-    async with queue_of(store, run, places=1):
+    async with queue_of(run, places=1):
         for number in numbers:
             await until(store, number, "done")
     assert ran == ["ann", "bob", "ann", "bob", "ann", "ann", "ann"]
@@ -346,39 +388,39 @@ async def test_no_more_of_a_notebook_run_at_once_than_are_asked_for(
     assert [each.notebook_id for each in again] == [one]
 
 
+@pytest.mark.parametrize("patience", [0.3])
 async def test_a_cancellation_while_the_outcome_is_being_noted_leaves_no_command_behind(
-    store: CommandStore, monkeypatch: pytest.MonkeyPatch
+    store: CommandStore, queue_of: Any, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    noting, go = asyncio.Event(), asyncio.Event()
-    finish = store.finish
-
-    async def slow(command: CommandInfo, outcome: Outcome) -> CommandInfo | None:
-        noting.set()
-        await go.wait()
-        return await finish(command, outcome)
-
-    monkeypatch.setattr(store, "finish", slow)
+    go = asyncio.Event()
 
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        await go.wait()
         return Outcome("done")
 
     number = (await store.submit(wanted()))[0].id
-    async with queue_of(store, run) as queue:
-        await asyncio.wait_for(noting.wait(), SECONDS)
+    async with queue_of(run) as queue:
+        await until(store, number, "running")
+        # Before the outcome comes the rest of the log. SQLite has one lock for all that is written.
+        with writing(database.url, "command_logs"):
+            go.set()
+            await said("does not answer", caplog)
+            if database.is_shared:
+                assert (await store.cancel(number))[0]
         await store.cancel(number)
-        queue.cancel(number)
-        go.set()
-        await until(store, number, "cancelled")
+        await queue.cancel(number)
+        await until(store, number, "cancelled", *([] if database.is_shared else ["done"]))
 
 
 async def test_a_cancellation_at_any_moment_of_a_start_leaves_no_command_behind(
     store: CommandStore,
+    queue_of: Any,
 ) -> None:
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         await asyncio.sleep(SECONDS)
         return Outcome("done")
 
-    async with queue_of(store, run, places=3) as queue:
+    async with queue_of(run, places=3) as queue:
 
         async def one(turn: int) -> None:
             number = (await store.submit(wanted()))[0].id
@@ -387,38 +429,39 @@ async def test_a_cancellation_at_any_moment_of_a_start_leaves_no_command_behind(
                 await asyncio.sleep(0)
             await asyncio.sleep(turn / 5000)
             await store.cancel(number)
-            queue.cancel(number)
+            await queue.cancel(number)
             await until(store, number, "cancelled")
 
         for turn in range(20):
             await asyncio.gather(one(turn), one(turn // 2), one(0))
 
 
+@pytest.mark.parametrize("kind", [LocalQueue, SharedQueue])
 async def test_what_was_taken_when_the_database_broke_off_is_run_and_counted_once(
-    store: CommandStore, monkeypatch: pytest.MonkeyPatch
+    kind: type, postgres: Postgres
 ) -> None:
-    monkeypatch.setattr("jupyter_dashboards_api.commands.queue._AGAIN", 0.05)
-    claim, is_first = store.claim, True
-
-    async def broken(*arguments: Any) -> list[CommandInfo]:
-        nonlocal is_first
-        taken = await claim(*arguments)
-        if is_first:
-            is_first = False
-            raise Unavailable("The database does not answer.")
-        return taken
-
-    monkeypatch.setattr(store, "claim", broken)
-
     async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
         return Outcome("done")
 
-    number = (await store.submit(wanted()))[0].id
-    async with queue_of(store, run):
-        done = await until(store, number, "done", "error")
-    assert done.status == "done"
-    assert done.attempt == 1
-    assert [each.outcome for each in await store.attempts(number)] == ["done"]
+    url = postgres.new_database()
+    with Proxy(postgres.port) as proxy:
+        database = Database(url=url.replace(f":{postgres.port}/", f":{proxy.port}/"))
+        database.open()
+        store = CommandStore(database)
+        options: dict[str, Any] = {"worker": "test:1", "limits": Limits(2), "log": LOG}
+        if kind is SharedQueue:
+            queue: Any = SharedQueue(database, store, run, heartbeat=0.3, **options)
+        else:
+            queue = LocalQueue(store, run, again=0.05, **options)
+        number = (await store.submit(wanted()))[0].id
+        proxy.keep_back_commit_of("INSERT INTO command_attempts")
+        async with running(queue):
+            done = await until(store, number, "done", "error")
+        assert proxy.has_cut.is_set()
+        assert done.status == "done"
+        assert done.attempt == 1
+        assert [each.outcome for each in await store.attempts(number)] == ["done"]
+        database.close()
 
 
 async def test_what_becomes_due_just_after_the_queue_has_looked_is_not_slept_over(
@@ -431,17 +474,8 @@ async def test_what_becomes_due_just_after_the_queue_has_looked_is_not_slept_ove
     assert await store.next_due(now()) is None
 
 
-async def test_only_a_kernel_of_this_machine_is_ended_by_its_number(store: CommandStore) -> None:
-    for worker in ("here:1", "there:1"):
-        await store.submit(wanted())
-        (command,) = await store.claim(worker, 1, Limits(9))
-        await store.kernel(command, "k", 4711)
-    found = await store.orphans("It was stopped.", "here")
-    assert [pid for _, pid in found] == [4711, None]
-
-
-def test_one_server_at_a_time_runs_the_commands_of_a_database(database: Database) -> None:
-    first, second = RunnerLock(database), RunnerLock(database)
+def test_one_server_at_a_time_runs_the_commands_of_a_database(tmp_path: Path) -> None:
+    first, second = RunnerLock(tmp_path / "lock"), RunnerLock(tmp_path / "lock")
     assert first.take()
     assert not second.take()
     first.release()
@@ -449,38 +483,36 @@ def test_one_server_at_a_time_runs_the_commands_of_a_database(database: Database
     second.release()
 
 
-async def test_a_server_takes_the_place_of_one_that_is_gone(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jupyter_dashboards_api.commands.peers._LOOK", 0.05)
-    words: asyncio.Queue[str] = asyncio.Queue()
-    begun: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+async def test_with_sqlite_a_server_takes_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
+    database = Database(url=f"sqlite:///{tmp_path / 'dashboards.sqlite'}")
+    store = CommandStore(database)
+    ran: list[str] = []
 
-    def peer(number: int) -> Peers:
-        async def begin() -> None:
-            begun[number].set()
+    def server(name: str) -> LocalQueue:
+        async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+            ran.append(name)
+            return Outcome("done")
 
-        async def end() -> None:
-            raise AssertionError("nobody else can run them")
-
-        return Peers(
-            database,
-            begin=begin,
-            end=end,
-            heard=lambda word: words.put_nowait(word) if word else None,
-            log=logging.getLogger("test"),
+        return LocalQueue(
+            *(store, run),
+            worker=f"{name}:1",
+            limits=Limits(2),
+            log=LOG,
+            look=0.05,
+            lock=RunnerLock(tmp_path / "lock"),
         )
 
-    first, second = peer(0), peer(1)
+    first, second = server("first"), server("second")
     await first.start()
-    assert begun[0].is_set()
     await second.start()
-    assert second.runs is False
-    if second.can_tell:
-        await second.tell("17")
-        assert await asyncio.wait_for(words.get(), SECONDS) == "17"
-    assert not begun[1].is_set()
-    await first.stop()
-    await asyncio.wait_for(begun[1].wait(), SECONDS)
-    assert second.runs
+    assert (first.accepts, second.accepts) == (True, False)
+    for queue in (first, second):
+        number = (await store.submit(wanted()))[0].id
+        queue.wake()
+        if queue is second:
+            await first.stop()
+        await until(store, number, "done")
+    assert second.accepts
     await second.stop()
+    assert ran[0] == "first"
+    database.close()

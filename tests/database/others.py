@@ -32,8 +32,8 @@ def account(username: str) -> Account:
 
 
 @contextmanager
-def writing(url: str) -> Iterator[None]:
-    """Another connection is about to write to `accounts`; it has not decided what, and others can read."""
+def writing(url: str, table: str = "accounts") -> Iterator[None]:
+    """Another connection is about to write to a table; it has not decided what, and others can read."""
     address = make_url(url)
     if address.drivername == "sqlite":
         sqlite = sqlite3.connect(str(address.database), isolation_level=None)
@@ -44,7 +44,7 @@ def writing(url: str) -> Iterator[None]:
             sqlite.close()
         return
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        connection.execute("LOCK TABLE accounts IN EXCLUSIVE MODE")
+        connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
         yield
 
 

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from .. import queue_schema
 from ..backends import READ_ONLY
 
 _HERE = Path(__file__).parent
@@ -29,18 +30,21 @@ class NewerSchema(RuntimeError):
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Runs the migrations that are missing, all or none. Servers that start at once take turns.
+    """Runs the migrations that are missing, all of ours or none. Servers that start at once take turns.
 
     Raises `NewerSchema` when the database is ahead of this version.
     """
     # Most starts find nothing to do, and then wait for nobody.
     with engine.connect().execution_options(**READ_ONLY) as connection:
-        if revision == "head" and _current(connection) == _script(connection).get_current_head():
+        if revision == "head" and _is_current(connection) and not queue_schema.missing(connection):
             return
     with migrating(engine) as connection:
-        current = _current(connection)
-        if revision != "head" or current != _script(connection).get_current_head():
+        if revision != "head" or not _is_current(connection):
             command.upgrade(_config(connection), revision)
+    while revision == "head":
+        with migrating(engine) as connection:
+            if not queue_schema.upgrade_one(connection):
+                return
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
@@ -63,6 +67,7 @@ def migrating(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":
             # Others' migrations may take longer than a request may wait.
             connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
         yield connection
 
@@ -80,6 +85,10 @@ def _without_foreign_keys(connection: Connection) -> Iterator[None]:
         yield
     finally:
         sqlite.execute("PRAGMA foreign_keys=ON")
+
+
+def _is_current(connection: Connection) -> bool:
+    return _current(connection) == _script(connection).get_current_head()
 
 
 def _current(connection: Connection) -> str | None:
