@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Executable, func, select
 
 from ..database.queue_schema import SCHEMA
+from .worker_row import with_row
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -250,8 +251,6 @@ class Carrier:
         """Gets tokens until the database is away."""
         from procrastinate import App, PsycopgConnector
 
-        from .worker_row import WorkerRow
-
         connector = PsycopgConnector(
             kwargs=self._arguments,
             configure=_one_by_one,
@@ -260,7 +259,7 @@ class Carrier:
             timeout=_SECONDS,
         )
         app = App(connector=connector)
-        app.job_manager = WorkerRow(connector, lambda: self.id)
+        app.job_manager = with_row(connector, lambda: self.id)
 
         @app.task(name=_TASK, queue=_QUEUE)
         async def look() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 from procrastinate.schema import SchemaManager
@@ -11,6 +15,9 @@ from jupyter_dashboards_api.database import queue_schema
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.migrations import downgrade, upgrade
 from tests.postgres import Postgres
+
+ROOT = Path(__file__).parents[2]
+OPEN = "from jupyter_dashboards_api.database.engine import Database; Database(url={!r}).open()"
 
 SHIPPED = sorted(file.name for file in Path(SchemaManager.get_migrations_path()).glob("*.sql"))
 
@@ -71,3 +78,19 @@ def test_it_goes_down_and_up_again_and_sqlite_does_without_it(
     with small.engine.connect() as connection:
         assert queue_schema.missing(connection) == []
     small.close()
+
+
+def test_without_the_extra_a_server_says_at_its_start_what_to_install(tmp_path: Path) -> None:
+    for installed in Path(sysconfig.get_path("purelib")).iterdir():
+        if not installed.name.startswith("procrastinate"):
+            (tmp_path / installed.name).symlink_to(installed)
+    started = subprocess.run(
+        [sys.executable, "-S", "-c", OPEN.format("postgresql://ann:secret@127.0.0.1/dashboards")],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert started.returncode == 1
+    assert "pip install 'jupyter_dashboards_api[postgres]'" in started.stderr
+    assert "secret" not in started.stderr.splitlines()[-1]
