@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import psutil
@@ -33,6 +33,7 @@ from .queue import LOST, LocalQueue
 from .runner import NotebookRunner
 from .store import CommandStore
 from .throttle import Throttle
+from .write_back import Hold
 
 _HOST = socket.gethostname()[:40]
 
@@ -112,16 +113,19 @@ class CommandsManager(LoggingConfigurable):
         kernel_spec_manager: Any,
         hidden_environment: Iterable[str],
         converter: NotebookConverter,
+        hold: Hold | None = None,
         **options: Any,
     ) -> None:
-        """`contents` is the whole of the server's contents manager; the other options are traits."""
+        """`contents` is the whole of the server's contents manager, `hold` keeps uploads away from one of its paths; the
+        other options are traits."""
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self.notebooks = notebooks
         self._clusters = configured(self.clusters)
         self.contents = contents
         self.feed = CommandFeed(self.max_streams)
-        self.store = CommandStore(database, self.feed.changed)
+        self.store = CommandStore(database, self.feed.changed, self._tell_ended)
+        self._listeners: list[Callable[[CommandInfo], None]] = []
         self.mailer = Mailer(parent=self)
         self._peers = Peers(
             database, begin=self._begin, end=self._end, heard=self._heard, log=logger
@@ -139,6 +143,7 @@ class CommandsManager(LoggingConfigurable):
             clusters=self._clusters,
             hidden_environment=hidden_environment,
             log=logger,
+            hold=hold,
         )
         self.converter = converter
         converting = ConvertRunner(
@@ -217,6 +222,19 @@ class CommandsManager(LoggingConfigurable):
         elif is_new:
             self._queue.wake()
         return command
+
+    async def added(self, command_ids: Sequence[int]) -> None:
+        """Commands were stored otherwise than by `submit`, and wait."""
+        if command_ids:
+            self._queue.wake()
+
+    def on_end(self, listener: Callable[[CommandInfo], None]) -> None:
+        """Calls `listener` in the event loop after this server has ended a command."""
+        self._listeners.append(listener)
+
+    def _tell_ended(self, command: CommandInfo) -> None:
+        for listener in self._listeners:
+            listener(command)
 
     async def require_cluster(self, path: str, notebook_id: int, label: str | None) -> None:
         """Raises `Refused`, before a command is made, when its label is unknown or nothing says where the notebook runs."""

@@ -23,11 +23,15 @@ class CommandStore:
     """Stores commands, hands out those that wait, notes what becomes of them."""
 
     def __init__(
-        self, database: Database, changed: Callable[[int], None] = lambda command_id: None
+        self,
+        database: Database,
+        changed: Callable[[int], None] = lambda command_id: None,
+        ended: Callable[[CommandInfo], None] = lambda command: None,
     ) -> None:
-        """`changed` is called with a command's id, in the event loop, after its rows have changed."""
+        """Both are called in the event loop, after a command's rows have changed, and after this server has ended it."""
         self._database = database
         self._changed = changed
+        self._ended = ended
 
     async def submit(self, submission: Submission) -> tuple[CommandInfo, bool]:
         """A new command, and True; or the one that the same idempotency key has made before, and False.
@@ -41,10 +45,7 @@ class CommandStore:
             )
             if known is not None:
                 return _info(known), False
-            command = Command(**_columns(submission))
-            session.add(command)
-            session.flush()
-            return _info(command), True
+            return _info(add_command(session, submission)), True
 
         try:
             return await self._database.write(work)
@@ -264,7 +265,7 @@ class CommandStore:
             return _info(row)
 
         finished = await self._database.write(work)
-        self._changed(command.id)
+        self._tell(command.id, finished)
         return finished
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
@@ -286,7 +287,7 @@ class CommandStore:
             return row.status != before, _info(row)
 
         cancelled = await self._database.write(work)
-        self._changed(command_id)
+        self._tell(command_id, cancelled[1] if cancelled[0] else None)
         return cancelled
 
     async def orphans(self, reason: str, host: str = "") -> list[tuple[CommandInfo, int | None]]:
@@ -301,18 +302,34 @@ class CommandStore:
             ).all()
             return [_lose(session, row, reason, host) for row in rows]
 
-        return await self._database.write(work)
+        lost = await self._database.write(work)
+        for command, _ in lost:
+            self._tell(command.id, command)
+        return lost
 
     async def hand_back(self, command: CommandInfo, reason: str) -> None:
         """Ends an attempt as `orphans` does, if it still is the command's attempt."""
 
-        def work(session: Session) -> None:
+        def work(session: Session) -> CommandInfo | None:
             row = session.get(Command, command.id, with_for_update=True)
             if row is not None and row.attempt == command.attempt and row.status in ACTIVE:
-                _lose(session, row, reason)
+                return _lose(session, row, reason)[0]
+            return None
 
-        await self._database.write(work)
-        self._changed(command.id)
+        self._tell(command.id, await self._database.write(work))
+
+    def _tell(self, command_id: int, command: CommandInfo | None) -> None:
+        self._changed(command_id)
+        if command is not None and command.is_final:
+            self._ended(command)
+
+
+def add_command(session: Session, submission: Submission) -> Command:
+    """A new command that waits, in a transaction that may have more to do."""
+    command = Command(**_columns(submission))
+    session.add(command)
+    session.flush()
+    return command
 
 
 _OF_STAGE = {

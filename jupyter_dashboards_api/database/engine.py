@@ -81,6 +81,11 @@ class Database(LoggingConfigurable):
                 self._engine = engine
             return self._engine
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several servers may work with it."""
+        return self.engine.dialect.name != "sqlite"
+
     def open(self) -> None:
         """Connects, and brings the schema up to date. Blocks; raises what keeps a server from starting."""
         self.engine  # noqa: B018
