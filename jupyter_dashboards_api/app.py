@@ -37,6 +37,7 @@ from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
+from .schedules.manager import SchedulesManager
 from .server import DashboardsServerApp
 
 _HERE = Path(__file__).parent
@@ -62,6 +63,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         NotebookUploads,
         RegistrySweeper,
         CommandsManager,
+        SchedulesManager,
         Mailer,
         PageBrowser,
         AccessManager,
@@ -171,6 +173,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     database: Database
     access: AccessManager
     commands: CommandsManager
+    schedules: SchedulesManager
     sweeper: RegistrySweeper
     store: ContentsStore
     trust: Trust
@@ -231,6 +234,11 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             converter=NotebookConverter(
                 self.renderer, PageBrowser(parent=self), self.store, self.trust
             ),
+            hold=self.uploads.held,
+        )
+
+        self.schedules = SchedulesManager(
+            parent=self, database=self.database, commands=self.commands
         )
 
     def initialize_handlers(self) -> None:
@@ -254,9 +262,11 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         await self.access.start()
         self.sweeper.start()
         await self.commands.start()
+        await self.schedules.start()
 
     async def stop_extension(self) -> None:
         self.sweeper.stop()
+        await self.schedules.stop()
         await self.commands.stop()
         await self.kernels.stop()
         self.cache.stop()

@@ -116,8 +116,10 @@ class CommandsManager(LoggingConfigurable):
         hold: Hold | None = None,
         **options: Any,
     ) -> None:
-        """`contents` is the whole of the server's contents manager, `hold` keeps uploads away from one of its paths; the
-        other options are traits."""
+        """`contents` is the whole of the server's contents manager; the other options are traits.
+
+        `hold` keeps uploads away from one of the manager's paths.
+        """
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self.notebooks = notebooks

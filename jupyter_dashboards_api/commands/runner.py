@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import os
 import signal
@@ -13,8 +14,11 @@ from typing import Any
 import psutil
 from jupyter_core.utils import ensure_async
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
+from nbformat import NotebookNode
 
 from ..dashboards.contents import ContentsStore, parent_path
+from ..dashboards.stamp import stamp
+from ..database.tables import now
 from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
 from . import spark
@@ -26,6 +30,7 @@ from .models import CommandInfo, Outcome
 from .parameters import declared, unknown_names, with_arguments
 from .results import packed, storable, text_of
 from .store import CommandStore
+from .write_back import Hold, WriteBack
 
 _PROGRESS_EVERY = 0.3
 _LATE_START_SECONDS = 5.0
@@ -47,10 +52,15 @@ class NotebookRunner:
         log: logging.Logger,
         start_timeout: float = 60,
         clusters: Mapping[str, Cluster] | None = None,
+        hold: Hold | None = None,
     ) -> None:
-        """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables."""
+        """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables.
+
+        `hold` keeps uploads from writing to a path.
+        """
         self._commands = commands
         self._contents = contents
+        self._write_back = WriteBack(contents, hold)
         self._kernels = kernel_manager
         self._specs = kernel_spec_manager
         self._cell_timeout = cell_timeout
@@ -211,12 +221,14 @@ class NotebookRunner:
 
     async def _replace(self, path: str, original: Any, notebook: Any, log: CommandLogger) -> None:
         """Writes the executed notebook over its source, unless somebody has changed that meanwhile."""
+        executed = NotebookNode(notebook)
+        executed.metadata = copy.deepcopy(notebook.metadata)
+        await asyncio.to_thread(stamp, executed, now())
         try:
-            there, _ = await self._contents.notebook(path)
-            if there != original:
+            if await self._write_back.replace(path, original, executed):
+                log.say("The notebook has the new outputs.")
+            else:
                 log.say("The notebook was changed meanwhile: it is left as it is.")
-                return
-            await self._contents.save_notebook(path, notebook)
         except DashboardsError as error:
             log.say(f"The notebook could not be written: {error.message}")
 

@@ -181,6 +181,27 @@ class ContentsStore:
     async def save_notebook(self, path: str, notebook: NotebookNode) -> None:
         await self._save(path, {"type": "notebook", "format": "json", "content": notebook})
 
+    def on_save(
+        self, begins: Callable[[str, dict[str, Any]], None], ended: Callable[[str], None]
+    ) -> None:
+        """Has saves of the whole contents manager told, whoever saves: path and model, then the path once it is saved.
+
+        `begins` may raise tornado's `HTTPError` to refuse one. Managers that know no hooks tell nothing.
+        """
+        before = getattr(self._manager, "register_pre_save_hook", None)
+        after = getattr(self._manager, "register_post_save_hook", None)
+        if before is None or after is None:
+            return
+
+        def dashboards_before_save(*, model: Any, path: str, **_: Any) -> None:
+            begins(path.strip("/"), model)
+
+        def dashboards_after_save(*, model: Any, **_: Any) -> None:
+            ended(str(model.get("path", "")).strip("/"))
+
+        before(dashboards_before_save)
+        after(dashboards_after_save)
+
     async def save_file(self, path: str, data: bytes) -> None:
         chunked = len(data) > _CHUNK and isinstance(self._manager, _CHUNKED_MANAGERS)
         size = _CHUNK if chunked else max(len(data), 1)

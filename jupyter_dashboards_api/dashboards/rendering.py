@@ -26,6 +26,7 @@ from traitlets.config import LoggingConfigurable
 
 from .layout import CellInfo, Layout, Placement, layout_of
 from .outputs import Image, OutputReader, Piece
+from .stamp import executed_at
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "nbconvert"
 
@@ -45,6 +46,8 @@ class RenderedDashboard:
     has_heading: bool
     as_of: datetime | None
     images: Mapping[str, Image]
+    executed_at: datetime | None = None
+    """When a run has written these outputs; None for others."""
 
     @property
     def size(self) -> int:
@@ -139,6 +142,7 @@ class DashboardRenderer(LoggingConfigurable):
         body = html.encode(errors="replace")
         deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         heading = next(filter(None, (_heading(cell["html"]) for cell in cells)), "")
+        executed = executed_at(notebook)
         return RenderedDashboard(
             layout=layout,
             body=body,
@@ -150,8 +154,9 @@ class DashboardRenderer(LoggingConfigurable):
             ),
             title=_title(notebook, heading, path),
             has_heading=bool(heading),
-            as_of=_as_of(notebook.cells) or last_modified,
+            as_of=executed or _as_of(notebook.cells) or last_modified,
             images=reader.images,
+            executed_at=executed,
         )
 
     def payload(self, notebook: NotebookNode, view: str | None = None) -> list[dict[str, Any]]:
