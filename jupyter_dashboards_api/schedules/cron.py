@@ -18,7 +18,7 @@ FIELD = "cron_expression"
 """Its name in a request."""
 
 MAX_LENGTH = 250
-MAX_STEPS = 1500
+MAX_STEPS = 300
 """Dates that a walk looks at before it gives up; each is one search of cronsim's, which gives up after 50 years."""
 
 _MONTHS = tuple("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split())

@@ -70,7 +70,7 @@ class Trigger(ABC):
 
     def first(self, not_before: datetime) -> datetime | None:
         """The first run at an aware datetime or after it, in UTC."""
-        return self.next_after(not_before - timedelta.resolution)
+        return self.next_after(max(not_before, _FIRST) - timedelta.resolution)
 
 
 @dataclass(frozen=True)

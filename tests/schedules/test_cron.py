@@ -201,7 +201,7 @@ def test_a_day_that_never_comes_is_found_out_in_bounded_steps(expression: str) -
         with pytest.raises(InvalidTrigger, match="never comes"):
             rule(expression)
 
-    assert calls_of(refuse) < 150_000
+    assert calls_of(refuse) < 60_000
 
 
 @pytest.mark.parametrize(

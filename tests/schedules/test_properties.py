@@ -87,7 +87,7 @@ def triggers(draw: st.DrawFn, zone: ZoneInfo, near: datetime) -> Trigger:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_the_next_run_is_later_and_the_same_from_every_moment_before_it(
     data: st.DataObject,

@@ -162,6 +162,13 @@ def test_steps_beyond_the_calendar_are_none() -> None:
     )
 
 
+def test_the_first_run_of_all_is_that_from_the_beginning_of_time() -> None:
+    found = every(**EVERY).first(datetime.min.replace(tzinfo=UTC))
+
+    assert found == datetime(2026, 1, 1, 2, tzinfo=UTC)
+    assert every(**EVERY).first(datetime.max.replace(tzinfo=UTC)) is None
+
+
 def test_an_instant_without_a_zone_is_a_fault_of_ours() -> None:
     with pytest.raises(ValueError, match="needs a time zone"):
         weekly(**WEEKLY).next_after(NEW_YEAR.replace(tzinfo=None))
