@@ -83,7 +83,8 @@ class Weekly(Trigger):
     zone: ZoneInfo
 
     def _next(self, after: datetime) -> datetime | None:
-        days = "*" if len(self.days) == 7 else ",".join(str(day % 7) for day in sorted(self.days))
+        # 7 is Sunday in cron too.
+        days = ",".join(str(day) for day in sorted(self.days))
         plan = CronPlan(f"{self.at.minute} {self.at.hour} * * {days}")
         return next_instant(plan.next_wall, after, self.zone)
 
@@ -117,9 +118,8 @@ class Every(Trigger):
             return first
         if self.unit in ("minutes", "hours"):
             return next_step(first, self.frequency, self.unit, after)
-        start = self.start.replace(fold=0)
         return next_instant(
-            lambda wall: next_step(start, self.frequency, self.unit, wall), after, self.zone
+            lambda wall: next_step(self.start, self.frequency, self.unit, wall), after, self.zone
         )
 
     def as_dict(self) -> dict[str, Any]:
