@@ -87,7 +87,7 @@ def triggers(draw: st.DrawFn, zone: ZoneInfo, near: datetime) -> Trigger:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.data())
 def test_the_next_run_is_later_and_the_same_from_every_moment_before_it(
     data: st.DataObject,
@@ -113,7 +113,7 @@ def test_the_next_run_is_later_and_the_same_from_every_moment_before_it(
     assert trigger.first(found) == found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_what_is_stored_runs_at_the_same_times(data: st.DataObject) -> None:
     zone, instant = data.draw(zoned_instants())
@@ -126,7 +126,7 @@ def test_what_is_stored_runs_at_the_same_times(data: st.DataObject) -> None:
     assert next_times(read, instant, 5) == next_times(trigger, instant, 5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_the_latest_missed_run_is_the_last_of_all_missed_runs(data: st.DataObject) -> None:
     zone, instant = data.draw(zoned_instants())
@@ -145,7 +145,7 @@ def minutes(first: datetime, count: int) -> list[datetime]:
     return [first + MINUTE * i for i in range(count)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(zoned_instants(), st.integers(0, 23), st.integers(0, 59), st.data())
 def test_each_time_of_day_runs_once_when_the_clock_first_reaches_it(
     place: tuple[ZoneInfo, datetime], hour: int, minute: int, data: st.DataObject
@@ -178,7 +178,7 @@ def test_each_time_of_day_runs_once_when_the_clock_first_reaches_it(
     assert found == sorted(set(expected))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(zoned_instants(), st.sampled_from([1, 5, 15, 30]), st.integers(0, 29))
 def test_a_rule_of_every_hour_runs_whenever_the_clock_shows_one_of_its_minutes(
     place: tuple[ZoneInfo, datetime], step: int, start: int
@@ -193,7 +193,7 @@ def test_a_rule_of_every_hour_runs_whenever_the_clock_shows_one_of_its_minutes(
     assert found == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(WALLS, st.integers(1, 30), st.integers(0, 100), ZONES)
 def test_months_never_drift(start: datetime, frequency: int, skipped: int, zone: ZoneInfo) -> None:
     trigger = Every(frequency, "months", start, None, zone)
