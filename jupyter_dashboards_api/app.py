@@ -29,12 +29,14 @@ from .dashboards.cache import DashboardCache
 from .dashboards.contents import ContentsStore
 from .dashboards.csp import is_source
 from .dashboards.finder import DashboardFinder
+from .dashboards.refresh import RefreshFeed
 from .dashboards.rendering import DashboardRenderer
 from .dashboards.trust import Trust
 from .database.engine import Database
 from .handlers.login import PROVIDER_LOGOUT, provider_logout
 from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
+from .notebooks.registry import CONTENTS_EVENTS
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
 from .schedules.manager import SchedulesManager
@@ -59,6 +61,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         DashboardRenderer,
         DashboardCache,
         DashboardFinder,
+        RefreshFeed,
         KernelBindings,
         NotebookUploads,
         RegistrySweeper,
@@ -181,6 +184,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     renderer: DashboardRenderer
     cache: DashboardCache
     finder: DashboardFinder
+    refresh: RefreshFeed
     kernels: KernelBindings
     uploads: NotebookUploads
 
@@ -210,6 +214,10 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         )
         self.finder = DashboardFinder(self.store, parent=self)
         self.cache = DashboardCache(self.store, self.renderer, self.trust, parent=self)
+        self.refresh = RefreshFeed(self.store, parent=self)
+        server.event_logger.add_listener(
+            schema_id=CONTENTS_EVENTS, listener=self.refresh.on_contents_event
+        )
         self.kernels = KernelBindings(
             parent=self,
             kernel_manager=server.kernel_manager,
@@ -269,6 +277,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         await self.schedules.stop()
         await self.commands.stop()
         await self.kernels.stop()
+        self.refresh.stop()
         self.cache.stop()
         self.access.stop()
         await asyncio.to_thread(self.database.close)

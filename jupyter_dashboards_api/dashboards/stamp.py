@@ -19,13 +19,17 @@ _NAME = "dashboards"
 
 def stamp(notebook: NotebookNode, executed_at: datetime) -> None:
     """Notes in a notebook of nbformat 4 that all its outputs are of a run that ended at `executed_at`."""
-    text = executed_at.astimezone(UTC).isoformat(timespec="microseconds")
     ours = notebook.metadata.get(_NAME)
     notebook.metadata[_NAME] = {
         **(ours if isinstance(ours, Mapping) else {}),
-        "executed_at": text.replace("+00:00", "Z"),
+        "executed_at": utc_text(executed_at),
         "outputs": _digest(notebook),
     }
+
+
+def utc_text(time: datetime) -> str:
+    """A time as it is told: in UTC, all of the same length, so that later ones are greater."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def executed_at(notebook: NotebookNode) -> datetime | None:

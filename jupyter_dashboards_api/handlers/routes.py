@@ -37,6 +37,7 @@ from .openapi import OpenAPIHandler, describe
 from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
 from .permissions import MANAGE_KEYS, OPEN, PUBLIC, PUBLISH, VIEW, Permission
+from .refresh import RefreshHandler, ResultsHandler
 from .shares import ShareFileHandler, SharePageHandler
 from .sharing import (
     SharingHandler,
@@ -153,6 +154,18 @@ ROUTES: tuple[Route, ...] = (
         KernelChannelsHandler,
         {"GET": VIEW},
         "The websocket to a kernel that the caller started; runs the notebook's own cells only.",
+    ),
+    Route(
+        rf"/_api/refresh{_PATH}",
+        RefreshHandler,
+        {"GET": VIEW},
+        "The websocket that tells an open page of newer stored results.",
+    ),
+    Route(
+        rf"/_api/results{_PATH}",
+        ResultsHandler,
+        {"GET": VIEW},
+        "The stored results of a dashboard, as its page shows them first.",
     ),
     Route(
         r"/_api/page_token",

@@ -108,6 +108,9 @@ def requests(token: str) -> dict[str, Asked]:
         "GET /_api/kernels/{kernel_id}/channels": Asked(
             "/_api/kernels/none/channels", 404, None, (("Upgrade", "websocket"),)
         ),
+        # No websocket is asked for.
+        "GET /_api/refresh[/PATH]": Asked(f"/_api/refresh/{SHARED}", 400),
+        "GET /_api/results[/PATH]": Asked(f"/_api/results/{SHARED}", 200),
         # Only pages with a token have one to renew.
         "POST /_api/page_token": Asked("/_api/page_token", 400),
         "GET /_api/sharing": Asked(f"/_api/sharing{QUERY}", 200),
@@ -148,7 +151,13 @@ NAMED_SCOPES = {
 }
 
 # What the access rules open, of the paths that are asked for here.
-RIGHTLESS = {"GET /_api/images/NAME", "HEAD /_api/images/NAME", "POST /_api/kernels"}
+RIGHTLESS = {
+    "GET /_api/images/NAME",
+    "HEAD /_api/images/NAME",
+    "POST /_api/kernels",
+    "GET /_api/refresh[/PATH]",
+    "GET /_api/results[/PATH]",
+}
 
 
 def expected(name: str, route: str, permission: Permission, asked: Asked) -> int:

@@ -84,6 +84,8 @@ def test_viewers_reach_pages_and_the_kernel_proxy_and_nothing_else() -> None:
         "DELETE /_api/kernels/{kernel_id}",
         "GET /_api/kernels/{kernel_id}/channels",
         "GET /_api/labextensions",
+        "GET /_api/refresh[/PATH]",
+        "GET /_api/results[/PATH]",
         "POST /_api/page_token",
     }
 
@@ -112,6 +114,8 @@ async def test_the_table_is_all_that_the_extension_answers(jp_serverapp: Any) ->
         ("/_api/cache", {"DELETE"}),
         ("/_api/kernels", {"POST"}),
         ("/_api/labextensions", {"GET"}),
+        ("/_api/refresh/a.ipynb", {"GET"}),
+        ("/_api/results/a.ipynb", {"GET"}),
         ("/_api/page_token", {"POST"}),
         ("/_api/sharing?path=a", {"GET", "PATCH"}),
         ("/_api/sharing/refresh?path=a", {"POST"}),
