@@ -71,6 +71,11 @@ class CommandStore:
         """A command. Raises `NotFound`."""
         return await self._database.read(lambda session: _info(_found(session, command_id)))
 
+    async def some(self, command_ids: Collection[int]) -> list[CommandInfo]:
+        """The commands of these ids that there are."""
+        wanted = select(Command).where(Command.id.in_(command_ids))
+        return await self._database.read(lambda session: list(map(_info, session.scalars(wanted))))
+
     async def attempts(self, command_id: int) -> list[AttemptInfo]:
         """All tries of a command, the first one first."""
         wanted = (

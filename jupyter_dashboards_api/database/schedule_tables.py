@@ -12,6 +12,7 @@ from .tables import Table, now
 
 LOOKED_AT = text("look_at IS NOT NULL")
 UNTOLD = text("told_at IS NULL")
+WAITING_FOR_FILES = text("status = 'waiting for dependencies'")
 PENDING = text("state = 'pending'")
 
 
@@ -64,6 +65,12 @@ class ScheduleAction(Table):
     __table_args__ = (
         UniqueConstraint("schedule_id", "nominal_time", "rerun_number", name="one_action_per_time"),
         Index("untold_actions", "schedule_id", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
+        Index(
+            "waiting_actions",
+            "id",
+            sqlite_where=WAITING_FOR_FILES,
+            postgresql_where=WAITING_FOR_FILES,
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -23,6 +23,7 @@ from ..commands.submission import Refused, run_request
 from ..database.command_tables import Command
 from ..database.schedule_tables import Schedule, ScheduleAction
 from ..database.tables import Notebook, now
+from .dependencies import read_files
 from .missed import first_to_run
 from .models import DONE, FAILED, NOT_FOUND, RUNNING, WAITING_FOR_DEPENDENCIES, Bounds
 from .triggers import Trigger, trigger_of
@@ -129,7 +130,7 @@ def settle(schedule: Schedule, moment: datetime, bounds: Bounds, *, is_full: boo
 def act(
     session: Session, schedule: Schedule, nominal: datetime, again: ScheduleAction | None = None
 ) -> ScheduleAction:
-    """An action of a nominal time, with its command; of an action that is run `again`, a rerun of it."""
+    """An action of a nominal time, with its command, or waiting for its files; of an action that is run `again`, a rerun of it."""
     if again is None:
         schedule.sequence += 1
     action = ScheduleAction(
@@ -141,7 +142,10 @@ def act(
     )
     session.add(action)
     session.flush()
-    command(session, schedule, action)
+    if read_files(schedule.fields.get("dependency_info")):
+        action.status = WAITING_FOR_DEPENDENCIES
+    else:
+        command(session, schedule, action)
     return action
 
 
@@ -177,7 +181,9 @@ def submission_of(
     if body.get("command_type") == CONVERT:
         made = convert_request(body, None).submission(path, owner)
     else:
-        made = run_request(body, None).submission(path, notebook_id, owner)
+        # Where the notebook lies now: it may have moved since the schedule was made.
+        there = {**body, "path": path} if body.get("path") else body
+        made = run_request(there, None).submission(path, notebook_id, owner)
     return replace(made, source=SOURCE, idempotency_key=None)
 
 

@@ -19,6 +19,7 @@ from ..errors import DashboardsError
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
 from .store import ScheduleFilter, ScheduleStore
 from .ticker import Ticker
+from .waiting import WaitingActions
 
 
 class SchedulesManager(LoggingConfigurable):
@@ -41,6 +42,12 @@ class SchedulesManager(LoggingConfigurable):
         20, min=0, help="""How many times an action of a schedule can be run again."""
     ).tag(config=True)
 
+    dependency_poll = Float(
+        10.0,
+        min=0.1,
+        help="""Seconds between two looks for the files that an action of a schedule waits for (`dependency_info`).""",
+    ).tag(config=True)
+
     def __init__(self, *, database: Database, commands: CommandsManager, **options: Any) -> None:
         """The other options are traits."""
         super().__init__(**options)
@@ -48,22 +55,42 @@ class SchedulesManager(LoggingConfigurable):
         self.commands = commands
         self._bounds = Bounds(timedelta(seconds=self.misfire_grace), self.max_missed_runs)
         self.store = ScheduleStore(database, self._bounds)
+        self.waiting = WaitingActions(
+            database, self._is_there, timedelta(seconds=self.dependency_poll)
+        )
         self._freeing: set[asyncio.Task[None]] = set()
         self._ticker = Ticker(self._look, shared=database.is_shared, log=logger)
+        # A clock of their own: a slow storage must not hold up what is due. The server that has made an action looks for
+        # its files; others need not hurry.
+        self._files = Ticker(self._look_for_files, shared=False, log=logger)
 
     async def start(self) -> None:
         """Fires what is due from now on."""
         self.commands.on_end(self._ended)
         self._ticker.start()
+        self._files.start()
 
     async def stop(self) -> None:
         """Fires nothing any more."""
+        await self._files.stop()
         await self._ticker.stop()
 
     async def _look(self, moment: datetime) -> datetime | None:
         found = await self.store.look(moment)
         await self.commands.added(found.command_ids)
+        if found.waits_for_files:
+            self._files.wake()
         return found.next_look
+
+    async def _look_for_files(self, moment: datetime) -> datetime | None:
+        found = await self.waiting.look(moment)
+        await self.commands.added(found.command_ids)
+        if found.has_ended:
+            self._ticker.wake()
+        return found.next_look
+
+    async def _is_there(self, path: str) -> bool:
+        return await self.commands.contents.stat(path) is not None
 
     def _ended(self, command: CommandInfo) -> None:
         if "schedule" in command.payload:
@@ -113,9 +140,21 @@ class SchedulesManager(LoggingConfigurable):
         await self._made(action)
         return action
 
+    async def kill(self, action_id: int) -> tuple[bool, ActionInfo]:
+        """Ends an action, and whether this call has, or has asked for it. Raises `NotFound`."""
+        action = await self.store.action(action_id)
+        if action.command_id is None:
+            killed = await self.waiting.cancel(action_id)
+            self._ticker.wake()
+        else:
+            killed, _ = await self.commands.cancel(action.command_id)
+        return killed, await self.store.action(action_id)
+
     async def _made(self, action: ActionInfo) -> None:
         if action.command_id is not None:
             await self.commands.added((action.command_id,))
+        elif not action.is_final:
+            self._files.wake()
 
 
 __all__ = ["ScheduleFilter", "SchedulesManager"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..commands.models import FINAL as ENDED
+
 RUNNING, SUSPENDED, KILLED, DONE = "RUNNING", "SUSPENDED", "KILLED", "DONE"
 """Statuses of a schedule. Nothing comes of a schedule that is not RUNNING; KILLED and DONE never change again."""
 
@@ -88,6 +90,13 @@ class ActionInfo:
     reason: str
     created_at: datetime
 
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen."""
+        if self.command_id is not None:
+            return self.status in ENDED
+        return self.status != WAITING_FOR_DEPENDENCIES
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -108,4 +117,14 @@ class Look:
     """What a look at the schedules that were due has brought: the new commands, and when the next look is worth it."""
 
     command_ids: tuple[int, ...]
+    next_look: datetime | None
+    waits_for_files: bool = False
+
+
+@dataclass(frozen=True)
+class FilesLook:
+    """What a look for files has brought: the new commands, and whether actions have ended without one."""
+
+    command_ids: tuple[int, ...]
+    has_ended: bool
     next_look: datetime | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ from .models import (
     ScheduleInfo,
 )
 from .triggers import trigger_of
+from .waiting import waits_for_files
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ class ScheduleStore:
                 setattr(row, name, value)
             if values.keys() & {"trigger", "since"}:
                 self._reckon(row)
+            elif "concurrency" in values and row.status == RUNNING:
+                firing.settle(row, now(), self._bounds)
             row.updated_at = now()
             session.flush()
             return info(row)
@@ -171,7 +174,7 @@ class ScheduleStore:
         def work(session: Session) -> Look:
             made = firing.look(session, moment, self._bounds)
             session.flush()
-            return Look(tuple(made), firing.next_look(session))
+            return Look(tuple(made), firing.next_look(session), waits_for_files(session))
 
         return await self._database.write(work)
 
@@ -192,6 +195,11 @@ class ScheduleStore:
             .values(look_at=Schedule.next_time)
         )
         return changed > 0
+
+    async def owners(self) -> list[str]:
+        """Everybody who has a schedule."""
+        wanted = select(Schedule.owner).distinct().order_by(Schedule.owner)
+        return await self._database.read(lambda session: list(session.scalars(wanted)))
 
     async def actions(
         self,
@@ -220,6 +228,41 @@ class ScheduleStore:
 
         return await self._database.read(look)
 
+    async def some(self, schedule_ids: Collection[int]) -> list[ScheduleInfo]:
+        """The schedules of these ids that there are."""
+        wanted = select(Schedule).where(Schedule.id.in_(schedule_ids))
+        return await self._database.read(lambda session: list(map(info, session.scalars(wanted))))
+
+    async def commands_of(
+        self, schedule_id: int, limit: int, offset: int
+    ) -> tuple[list[int], bool]:
+        """A page of the ids of the commands that a schedule has made, the newest first, and whether there is more."""
+        query = (
+            select(ScheduleAction.command_id)
+            .where(
+                ScheduleAction.schedule_id == schedule_id, ScheduleAction.command_id.is_not(None)
+            )
+            .order_by(ScheduleAction.id.desc())
+            .limit(limit + 1)
+            .offset(offset)
+        )
+
+        def look(session: Session) -> tuple[list[int], bool]:
+            ids = [each for each in session.scalars(query) if each is not None]
+            return ids[:limit], len(ids) > limit
+
+        return await self._database.read(look)
+
+    async def of_command(self, command_id: int) -> ActionInfo | None:
+        """The action that has made a command; None for a command that no schedule has made."""
+        query = _actions().where(ScheduleAction.command_id == command_id)
+
+        def look(session: Session) -> ActionInfo | None:
+            row = session.execute(query).first()
+            return action_info(*row) if row is not None else None
+
+        return await self._database.read(look)
+
     async def action(self, action_id: int) -> ActionInfo:
         """An action. Raises `NotFound`."""
         return await self._database.read(lambda session: found_action(session, action_id))
@@ -231,6 +274,8 @@ class ScheduleStore:
             again = session.get(ScheduleAction, action_id)
             if again is None:
                 raise NotFound("There is no such action.")
+            if not found_action(session, action_id).is_final:
+                raise InvalidRequest("The action has not ended; it can be run again when it has.")
             schedule = found(session, again.schedule_id, lock=True)
             action = firing.act(session, schedule, again.nominal_time, again)
             if action.rerun_number > most:
@@ -245,6 +290,8 @@ class ScheduleStore:
 
         def work(session: Session) -> ActionInfo:
             schedule = found(session, schedule_id, lock=True)
+            if schedule.status == KILLED:
+                raise InvalidRequest("The schedule is KILLED: make a new one.")
             action = firing.act(session, schedule, now())
             session.flush()
             return found_action(session, action.id)

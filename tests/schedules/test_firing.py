@@ -275,11 +275,14 @@ async def test_a_new_trigger_counts_from_then_on_and_runs_no_time_again(
 
 
 async def test_a_rerun_is_of_the_same_time_and_number_and_bounded(
-    database: Database, schedules: ScheduleStore
+    database: Database, schedules: ScheduleStore, commands: CommandStore
 ) -> None:
     (schedule,) = await schedules.create([hourly(await notebook(database))])
     await schedules.look(NOON)
     (action,), _ = await schedules.actions(10, 0, schedule_id=schedule.id)
+    with pytest.raises(InvalidRequest):
+        await schedules.rerun(action.id, 2)
+    await end_all(commands, schedules)
     first = await schedules.rerun(action.id, 2)
     assert (first.nominal_time, first.sequence_id) == (NOON, 1)
     assert (first.rerun_number, first.rerun_of) == (1, action.id)

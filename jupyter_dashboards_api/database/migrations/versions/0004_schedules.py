@@ -91,6 +91,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_schedule_actions_command_id", "schedule_actions", ["command_id"])
     _partial("untold_actions", "schedule_actions", "schedule_id", "told_at IS NULL")
+    _partial("waiting_actions", "schedule_actions", "id", "status = 'waiting for dependencies'")
     op.create_table(
         "notifications",
         sa.Column("id", sa.Integer(), primary_key=True),
