@@ -71,6 +71,7 @@ def commands() -> dict[str, Asked]:
             f"GET {api}/commands/{{command_id}}/{part}": Asked(f"{api}/commands/999/{part}", 404)
             for part in parts
         },
+        **scheduler(),
         f"GET {api}/notebooks": Asked(f"{api}/notebooks{QUERY}", 200),
         f"GET {api}/notebook_dashboard": Asked(f"{api}/notebook_dashboard{QUERY}", 200),
         f"GET {api}/notebooks/{{notebook_id}}/parameters": Asked(
@@ -80,6 +81,48 @@ def commands() -> dict[str, Asked]:
             f"{method} {api}/PATH": Asked(f"{api}/nothing/", 404)
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
         },
+    }
+
+
+def scheduler() -> dict[str, Asked]:
+    api = "/api/v1.2"
+    one = f"{api}/scheduler/{{schedule_id}}"
+    instance = f"{one}/instances/{{command_id}}"
+    return {
+        f"GET {api}/scheduler": Asked(f"{api}/scheduler/", 200),
+        # Far from a schedule, but past the permission.
+        f"POST {api}/scheduler": Asked(f"{api}/scheduler", 422, {}),
+        f"GET {api}/scheduler/preview": Asked(f"{api}/scheduler/preview?frequency=1", 200),
+        f"POST {api}/scheduler/preview": Asked(f"{api}/scheduler/preview", 200, {"frequency": 1}),
+        **{
+            f"{method} {pattern}": Asked(
+                pattern.replace("{schedule_id}", "999")
+                .replace("{command_id}", "999")
+                .replace("{sequence}", "1"),
+                404,
+                {} if method != "GET" else None,
+            )
+            for method, pattern in (
+                ("GET", one),
+                ("PUT", one),
+                ("GET", f"{one}/preview"),
+                ("POST", f"{one}/duplicate"),
+                ("PUT", f"{one}/duplicate"),
+                ("PUT", f"{one}/owner"),
+                ("POST", f"{one}/run"),
+                ("GET", f"{one}/actions"),
+                ("GET", f"{one}/actions/{{sequence}}"),
+                ("GET", f"{one}/instances"),
+                ("GET", instance),
+                ("GET", f"{instance}/logs"),
+                ("GET", f"{instance}/results"),
+                ("POST", f"{instance}/rerun"),
+            )
+        },
+        f"GET {api}/actions": Asked("/api/latest/actions", 200),
+        f"GET {api}/actions/{{action_id}}": Asked(f"{api}/actions/999/", 404),
+        f"PUT {api}/actions/{{action_id}}/kill": Asked(f"{api}/actions/999/kill", 404),
+        f"POST {api}/actions/{{action_id}}/rerun": Asked(f"{api}/actions/999/rerun", 404),
     }
 
 
