@@ -218,17 +218,18 @@ def _notice(given: Any) -> Notice:
         addresses = tuple(parse_addresses(given.get("notification_email_list")))
     except DashboardsError as error:
         raise InvalidSchedule(f"notification_email_list: {error.message}") from error
+    digest = None
+    hour = number(given, "digest_time_hour", most=23) or 0
+    minute = number(given, "digest_time_minute", most=59) or 0
+    if flag(given, "is_digest", default=False):
+        digest = (hour, minute)
+    # A digest takes the place of single mails, unless those are asked for.
+    each = bool(addresses) and digest is None
+    success = flag(given, "notify_success", default=each and "notify_failure" not in given)
+    failure = flag(given, "notify_failure", default=each)
     # `can_notify` is what the view of a schedule has; false there means: nobody is told.
     if not flag(given, "can_notify", default=True):
         return Notice(addresses)
-    digest = None
-    if flag(given, "is_digest", default=False):
-        hour = number(given, "digest_time_hour", most=23) or 0
-        digest = (hour, number(given, "digest_time_minute", most=59) or 0)
-    success = flag(
-        given, "notify_success", default=bool(addresses) and "notify_failure" not in given
-    )
-    failure = flag(given, "notify_failure", default=bool(addresses))
     if (success or failure or digest) and not addresses:
         raise InvalidSchedule("notification_email_list is required: nobody would be told.")
     return Notice(addresses, success, failure, digest)

@@ -37,6 +37,7 @@ class Ticker:
         self._log = log
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._looking: set[asyncio.Future[datetime | None]] = set()
 
     def start(self) -> None:
         """Looks from now on."""
@@ -51,14 +52,16 @@ class Ticker:
         if self._task is None:
             return
         self._task.cancel()
-        await asyncio.wait({self._task})
+        await asyncio.wait({self._task, *self._looking})
 
     async def _run(self) -> None:
         while True:
             # Before looking: what comes while we look must wake us again.
             self._wake.clear()
             try:
-                wait = _until(await asyncio.shield(self._look(now())))
+                looking = asyncio.ensure_future(self._look(now()))
+                self._looking = {looking}
+                wait = _until(await asyncio.shield(looking))
             except DashboardsError as error:
                 self._log.error("Schedules: %s", error.message)
                 wait = _AGAIN
