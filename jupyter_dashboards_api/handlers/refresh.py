@@ -1,7 +1,7 @@
 """Open pages stay fresh: `/_api/refresh` tells that a run has written new results, `/_api/results` has them.
 
-The websocket's messages are `{"executed_at": "2026-11-26T06:00:00.000000Z"}`, or null where no run has made what is stored:
-once at its begin, at each change, and as the sign that it is still there. A client sends nothing.
+The websocket's messages are `{"executed_at": "2026-11-26T06:00:00.000000Z", "heartbeat": 25.0}`, with null where no run has
+made what is stored: one at its begin, at each change, and every `heartbeat` seconds. A client sends nothing.
 """
 
 from __future__ import annotations
@@ -107,8 +107,9 @@ class RefreshHandler(DashboardsHandlerMixin, WebSocketMixin, WebSocketHandler, J
         return f"{caller.kind}:{caller.name}"
 
     def _tell(self, executed_at: datetime | None) -> None:
+        told = {"executed_at": _text(executed_at), "heartbeat": self.dashboards.refresh.heartbeat}
         try:
-            written = self.write_message(json.dumps({"executed_at": _text(executed_at)}))
+            written = self.write_message(json.dumps(told))
         except WebSocketClosedError:
             return
         # It may close before the message has left.

@@ -78,7 +78,11 @@ class Listener:
     async def next(self) -> Any:
         """What is told next; None when the server has closed it."""
         message = await asyncio.wait_for(self.socket.read_message(), SECONDS)
-        return None if message is None else json.loads(message)
+        if message is None:
+            return None
+        said = json.loads(message)
+        assert said.pop("heartbeat") > 0
+        return said
 
     async def is_shut(self, code: int) -> None:
         while await self.next() is not None:
