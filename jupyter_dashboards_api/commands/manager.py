@@ -227,7 +227,11 @@ class CommandsManager(LoggingConfigurable):
 
     async def added(self, command_ids: Sequence[int]) -> None:
         """Commands were stored otherwise than by `submit`, and wait."""
-        if command_ids:
+        if not command_ids:
+            return
+        if self._peers.runs is False and self._peers.can_tell:
+            await self._peers.tell("new")
+        else:
             self._queue.wake()
 
     def on_end(self, listener: Callable[[CommandInfo], None]) -> None:

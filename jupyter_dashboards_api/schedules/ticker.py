@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 
 from ..database.tables import now
 from ..errors import DashboardsError
@@ -52,7 +53,8 @@ class Ticker:
         if self._task is None:
             return
         self._task.cancel()
-        await asyncio.wait({self._task, *self._looking})
+        under_way: set[asyncio.Future[Any]] = {self._task, *self._looking}
+        await asyncio.wait(under_way)
 
     async def _run(self) -> None:
         while True:
