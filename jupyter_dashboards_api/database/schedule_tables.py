@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from .tables import Table, now
 
 LOOKED_AT = text("look_at IS NOT NULL")
+DIGESTED = text("digest_at IS NOT NULL")
 UNTOLD = text("told_at IS NULL")
 WAITING_FOR_FILES = text("status = 'waiting for dependencies'")
 PENDING = text("state = 'pending'")
@@ -26,6 +27,7 @@ class Schedule(Table):
     __tablename__ = "schedules"
     __table_args__ = (
         Index("due_schedules", "look_at", sqlite_where=LOOKED_AT, postgresql_where=LOOKED_AT),
+        Index("due_digests", "digest_at", sqlite_where=DIGESTED, postgresql_where=DIGESTED),
         {"sqlite_autoincrement": True},
     )
 
@@ -51,6 +53,7 @@ class Schedule(Table):
     look_at: Mapped[datetime | None]
     webhook_secret: Mapped[str | None] = mapped_column(String(128))
     digested_at: Mapped[datetime | None]
+    digest_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -92,7 +95,7 @@ class ScheduleAction(Table):
 class Notification(Table):
     """What is to be told to whom: `kind` is `mail` or `webhook`, `state` is `pending`, `sent` or `dead`.
 
-    `dead` is what could not be delivered after all its tries; `last_error` says why.
+    `dead` is what could not be delivered after all its tries; `last_error` says why. `is_under_way` while one is made.
     """
 
     __tablename__ = "notifications"
@@ -111,6 +114,7 @@ class Notification(Table):
     message: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(16), default="pending")
     tries: Mapped[int] = mapped_column(default=0)
+    is_under_way: Mapped[bool] = mapped_column(default=False)
     not_before: Mapped[datetime] = mapped_column(default=now)
     last_error: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -118,7 +122,11 @@ class Notification(Table):
 
 
 class NotebookRecord(Table):
-    """What the notebooks API tells of a notebook that was made through it. Times of runs are those of its own runs."""
+    """What the notebooks API tells of a notebook that was made through it.
+
+    `runs` counts its commands up to the id `counted_to`, all of which have ended, and `last_run` is when the last of them
+    did: commands may be forgotten, what they were counted for stays.
+    """
 
     __tablename__ = "notebook_records"
 
@@ -131,3 +139,4 @@ class NotebookRecord(Table):
     updated_by: Mapped[str] = mapped_column(String(128))
     last_run: Mapped[datetime | None]
     runs: Mapped[int] = mapped_column(default=0)
+    counted_to: Mapped[int] = mapped_column(default=0)

@@ -17,6 +17,7 @@ from ..commands.models import CommandInfo
 from ..database.engine import Database
 from ..errors import DashboardsError
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
+from .notifier import Notifier
 from .store import ScheduleFilter, ScheduleStore
 from .ticker import Ticker
 from .waiting import WaitingActions
@@ -48,6 +49,23 @@ class SchedulesManager(LoggingConfigurable):
         help="""Seconds between two looks for the files that an action of a schedule waits for (`dependency_info`).""",
     ).tag(config=True)
 
+    notification_tries = Integer(
+        8,
+        min=1,
+        help="""How many times a notification (a mail, or the call of a webhook) is tried; what fails then is dead, and shown
+        with its reason by `/api/v1.2/scheduler/ID/notifications`.""",
+    ).tag(config=True)
+
+    notification_delay = Float(
+        10.0,
+        min=0.01,
+        help="""Seconds until a notification that failed is tried again; four times as many each time, up to six hours.""",
+    ).tag(config=True)
+
+    webhook_timeout = Float(
+        10.0, min=0.1, help="""Seconds in which the receiver of a webhook must have answered."""
+    ).tag(config=True)
+
     def __init__(self, *, database: Database, commands: CommandsManager, **options: Any) -> None:
         """The other options are traits."""
         super().__init__(**options)
@@ -58,20 +76,33 @@ class SchedulesManager(LoggingConfigurable):
         self.waiting = WaitingActions(
             database, self._is_there, timedelta(seconds=self.dependency_poll)
         )
+        self.notifier = Notifier(
+            database,
+            commands.mailer,
+            tries=self.notification_tries,
+            first_delay=timedelta(seconds=self.notification_delay),
+            timeout=self.webhook_timeout,
+            log=logger,
+        )
         self._freeing: set[asyncio.Task[None]] = set()
         self._ticker = Ticker(self._look, shared=database.is_shared, log=logger)
         # A clock of their own: a slow storage must not hold up what is due. The server that has made an action looks for
         # its files; others need not hurry.
         self._files = Ticker(self._look_for_files, shared=False, log=logger)
+        # So is a receiver.
+        self._notices = Ticker(self.notifier.look, shared=False, log=logger)
 
     async def start(self) -> None:
         """Fires what is due from now on."""
         self.commands.on_end(self._ended)
         self._ticker.start()
         self._files.start()
+        self._notices.start()
 
     async def stop(self) -> None:
         """Fires nothing any more."""
+        await self._notices.stop()
+        self.notifier.close()
         await self._files.stop()
         await self._ticker.stop()
 
@@ -80,6 +111,8 @@ class SchedulesManager(LoggingConfigurable):
         await self.commands.added(found.command_ids)
         if found.waits_for_files:
             self._files.wake()
+        if found.has_notices:
+            self._notices.wake()
         return found.next_look
 
     async def _look_for_files(self, moment: datetime) -> datetime | None:

@@ -119,6 +119,7 @@ class Look:
     command_ids: tuple[int, ...]
     next_look: datetime | None
     waits_for_files: bool = False
+    has_notices: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,19 @@ What was sent is kept as it is, so that a later edit says only what changes: the
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from ..commands.mail import parse_addresses
 from ..commands.submission import MAX_TEXT, flag, name_of, number, text
-from ..errors import DashboardsError, Unreadable
+from ..errors import Unreadable
 from .dependencies import InvalidFiles, read_files
 from .fields import InvalidTrigger
+from .notices import Notice, notice_of, webhook_of
 from .triggers import Every, Trigger, cron, every
 
 MAX_CONCURRENCY = 100
-MAX_WEBHOOK = 2000
 MAX_DAYS = 36_500
 DAY_MINUTES = 24 * 60
 
@@ -68,16 +65,6 @@ class InvalidSchedule(Unreadable):
 
 
 @dataclass(frozen=True)
-class Notice:
-    """Who is told of what: addresses that get a mail of each success or failure, or of a day's runs (`digest` HH, MM)."""
-
-    addresses: tuple[str, ...] = ()
-    success: bool = False
-    failure: bool = False
-    digest: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
 class ScheduleRequest:
     """A schedule that is asked for. `body` is the command that it makes, as the commands API takes it.
 
@@ -101,7 +88,10 @@ class ScheduleRequest:
 
 
 def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest:
-    """The request of a body. Raises `Unreadable` (422) with the name of the field that is at fault."""
+    """The request of a body. Raises `Unreadable` (422) with the name of the field that is at fault.
+
+    Whether there is a nominal time at all is asked by `require_a_run`.
+    """
     fields = {n: v for n, v in given.items() if n in FIELDS and v is not None and v != ""}
     try:
         json.dumps(fields, allow_nan=False)
@@ -111,7 +101,6 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
     no_catch_up = flag(fields, "no_catch_up", default=False)
     if no_catch_up:
         since = max(since, now - _JUST_NOW)
-    _require_a_run(trigger, since)
     if isinstance(trigger, Every):
         # What counts from now on counts so after an edit too.
         fields.setdefault("start_time", f"{now:%Y-%m-%dT%H:%MZ}")
@@ -120,7 +109,7 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
         raise InvalidSchedule("command must be an object.")
     if not isinstance(fields.get("command_type"), str):
         raise InvalidSchedule("command_type is required.")
-    webhook, secret = _webhook(fields.get("webhook"))
+    webhook, secret = webhook_of(fields.get("webhook"))
     if webhook is not None:
         # The secret has a column of its own, and is never told again.
         fields["webhook"] = {"url": webhook}
@@ -140,7 +129,7 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
         since=since,
         catch_up="none" if no_catch_up else "all",
         concurrency=number(fields, "concurrency", least=1, most=MAX_CONCURRENCY) or 1,
-        notice=_notice(fields.get("notification")),
+        notice=notice_of(fields.get("notification")),
         webhook=webhook,
         webhook_secret=secret,
         files=_files(fields),
@@ -200,63 +189,13 @@ def trigger_request(fields: Mapping[str, Any], now: datetime) -> tuple[Trigger, 
     return steps, steps.first(_BEGINNING) or now
 
 
-def _require_a_run(trigger: Trigger, since: datetime) -> None:
-    """A schedule without any nominal time would silently do nothing."""
+def require_a_run(trigger: Trigger, since: datetime) -> None:
+    """Raises `InvalidSchedule` where no nominal time is left: such a schedule would silently do nothing."""
     if trigger.first(since) is not None:
         return
     if trigger.end is None:
         raise InvalidSchedule("cron_expression: there is no such time from now on.")
     raise InvalidSchedule("end_time: leaves no run; write a later date.")
-
-
-def _notice(given: Any) -> Notice:
-    if given is None or given == "":
-        return Notice()
-    if not isinstance(given, Mapping):
-        raise InvalidSchedule("notification must be an object.")
-    try:
-        addresses = tuple(parse_addresses(given.get("notification_email_list")))
-    except DashboardsError as error:
-        raise InvalidSchedule(f"notification_email_list: {error.message}") from error
-    digest = None
-    hour = number(given, "digest_time_hour", most=23) or 0
-    minute = number(given, "digest_time_minute", most=59) or 0
-    if flag(given, "is_digest", default=False):
-        digest = (hour, minute)
-    # A digest takes the place of single mails, unless those are asked for.
-    each = bool(addresses) and digest is None
-    success = flag(given, "notify_success", default=each and "notify_failure" not in given)
-    failure = flag(given, "notify_failure", default=each)
-    # `can_notify` is what the view of a schedule has; false there means: nobody is told.
-    if not flag(given, "can_notify", default=True):
-        return Notice(addresses)
-    if (success or failure or digest) and not addresses:
-        raise InvalidSchedule("notification_email_list is required: nobody would be told.")
-    return Notice(addresses, success, failure, digest)
-
-
-def _webhook(given: Any) -> tuple[str | None, str | None]:
-    """The URL and the secret, which is made up where none is given."""
-    if given is None or given == "":
-        return None, None
-    if isinstance(given, str):
-        given = {"url": given}
-    if not isinstance(given, Mapping):
-        raise InvalidSchedule("webhook must be a URL, or an object with url and secret.")
-    url = text(given, "url", MAX_WEBHOOK)
-    try:
-        parts = urlsplit(url or "")
-        good = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if url is None or not good or not url.isascii() or not url.isprintable() or " " in url:
-        raise InvalidSchedule("webhook: url must be an address such as https://example.org/hook.")
-    if parts.username is not None or parts.password is not None:
-        raise InvalidSchedule("webhook: the url must hold no password; calls are signed.")
-    secret = text(given, "secret", 128)
-    if secret is not None and len(secret) < 16:
-        raise InvalidSchedule("webhook: secret must have at least 16 characters.")
-    return url, secret or secrets.token_urlsafe(32)
 
 
 def _files(fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -269,9 +208,9 @@ def _files(fields: Mapping[str, Any]) -> tuple[str, ...]:
 __all__ = [
     "MAX_TEXT",
     "InvalidSchedule",
-    "Notice",
     "ScheduleRequest",
     "merged",
+    "require_a_run",
     "schedule_request",
     "trigger_request",
 ]

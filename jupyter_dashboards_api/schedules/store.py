@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from ..database.command_tables import Command
 from ..database.engine import Database
 from ..database.schedule_tables import Schedule, ScheduleAction
-from ..database.tables import now
+from ..database.tables import Notebook, now
 from ..errors import Conflict, InvalidRequest, NotFound
-from . import firing
+from . import firing, telling
 from .models import (
     KILLED,
     RUNNING,
@@ -57,6 +57,8 @@ class ScheduleStore:
         """
 
         def work(session: Session) -> list[ScheduleInfo]:
+            if replacing:
+                _lock(session, [each.notebook_id for each in new])
             made = []
             for each in new:
                 if replacing:
@@ -86,6 +88,7 @@ class ScheduleStore:
         session.add(row)
         session.flush()
         row.name = new.name or str(row.id)
+        telling.set_digest(row, now())
         firing.settle(row, now(), self._bounds)
         return row
 
@@ -126,6 +129,8 @@ class ScheduleStore:
                 setattr(row, name, value)
             if values.keys() & {"trigger", "since"}:
                 self._reckon(row)
+            if "fields" in values:
+                telling.set_digest(row, now())
             elif "concurrency" in values and row.status == RUNNING:
                 firing.settle(row, now(), self._bounds)
             row.updated_at = now()
@@ -169,12 +174,21 @@ class ScheduleStore:
         return await self._database.write(work)
 
     async def look(self, moment: datetime) -> Look:
-        """Fires what is due."""
+        """Fires what is due, and notes who is to be told of what has ended."""
 
         def work(session: Session) -> Look:
             made = firing.look(session, moment, self._bounds)
             session.flush()
-            return Look(tuple(made), firing.next_look(session), waits_for_files(session))
+            noted, is_more = telling.tell(session, moment)
+            noted += telling.digest(session, moment)
+            session.flush()
+            following = [firing.next_look(session), telling.next_digest_at(session)]
+            return Look(
+                tuple(made),
+                moment if is_more else min(filter(None, following), default=None),
+                waits_for_files(session),
+                noted > 0,
+            )
 
         return await self._database.write(work)
 
@@ -319,6 +333,12 @@ def _actions() -> Select[ScheduleAction, str | None]:
     return select(ScheduleAction, Command.status).outerjoin(
         Command, Command.id == ScheduleAction.command_id
     )
+
+
+def _lock(session: Session, notebook_ids: Sequence[int | None]) -> None:
+    """Lets one at a time replace a notebook's schedules: a row that another one is adding can't be locked."""
+    wanted = select(Notebook.id).where(Notebook.id.in_(notebook_ids))
+    session.execute(wanted.order_by(Notebook.id).with_for_update()).all()
 
 
 def _end(session: Session, kind: str, notebook_ids: Sequence[int | None]) -> int:

@@ -63,6 +63,7 @@ def upgrade() -> None:
         _time("look_at", nullable=True),
         _text("webhook_secret", 128, nullable=True),
         _time("digested_at", nullable=True),
+        _time("digest_at", nullable=True),
         _time("created_at"),
         _time("updated_at"),
         # Clients keep ids: none is used again.
@@ -71,6 +72,7 @@ def upgrade() -> None:
     for column in ("kind", "owner", "notebook_id"):
         op.create_index(f"ix_schedules_{column}", "schedules", [column])
     _partial("due_schedules", "schedules", "look_at", "look_at IS NOT NULL")
+    _partial("due_digests", "schedules", "digest_at", "digest_at IS NOT NULL")
     op.create_table(
         "schedule_actions",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -101,6 +103,7 @@ def upgrade() -> None:
         _json("message"),
         _text("state", 16),
         _number("tries"),
+        sa.Column("is_under_way", sa.Boolean(), nullable=False),
         _time("not_before"),
         _text("last_error"),
         _time("created_at"),
@@ -117,6 +120,7 @@ def upgrade() -> None:
         _text("updated_by", 128),
         _time("last_run", nullable=True),
         _number("runs"),
+        _number("counted_to"),
     )
 
 
