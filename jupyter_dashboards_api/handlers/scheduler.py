@@ -13,10 +13,17 @@ from ..access.accounts import Accounts
 from ..commands.submission import text
 from ..errors import Conflict, Unreadable
 from ..schedules.checks import checked
-from ..schedules.editing import changed_columns, cloned, edited, new_schedule, tells_secret
+from ..schedules.editing import (
+    asked,
+    changed_columns,
+    cloned,
+    edited,
+    new_schedule,
+    tells_secret,
+)
 from ..schedules.manager import ScheduleFilter
 from ..schedules.models import SCHEDULER, ScheduleInfo
-from ..schedules.requests import FIELDS, ScheduleRequest, schedule_request, trigger_request
+from ..schedules.requests import FIELDS, ScheduleRequest, trigger_request
 from ..schedules.triggers import trigger_of
 from ..schedules.wire import (
     RESUME,
@@ -44,8 +51,7 @@ class SchedulesHandler(_MakingHandler):
     @authenticated
     async def post(self) -> None:
         """Makes a schedule."""
-        request = await asyncio.to_thread(schedule_request, self.body(), datetime.now(UTC))
-        await self.make(request)
+        await self.make(await asyncio.to_thread(asked, self.body(), datetime.now(UTC)))
 
     @authenticated
     async def get(self) -> None:

@@ -8,11 +8,24 @@ from datetime import datetime
 from typing import Any
 
 from .models import SCHEDULER, NewSchedule, ScheduleInfo
-from .requests import InvalidSchedule, ScheduleRequest, merged, schedule_request
+from .requests import (
+    InvalidSchedule,
+    ScheduleRequest,
+    merged,
+    require_a_run,
+    schedule_request,
+)
 from .triggers import Every, Trigger, trigger_of
 from .walls import exact_instant
 
 _ENDS = ("end_time", "until")
+
+
+def asked(given: Mapping[str, Any], now: datetime) -> ScheduleRequest:
+    """What the body of a new schedule asks for. Raises `InvalidSchedule`."""
+    request = schedule_request(given, now)
+    require_a_run(request.trigger, request.since)
+    return request
 
 
 def new_schedule(request: ScheduleRequest, owner: str, notebook_id: int | None) -> NewSchedule:
@@ -37,6 +50,9 @@ def new_schedule(request: ScheduleRequest, owner: str, notebook_id: int | None) 
 def edited(schedule: ScheduleInfo, changes: Mapping[str, Any], now: datetime) -> ScheduleRequest:
     """What a schedule asks for after an edit that says only what changes. Raises `InvalidSchedule`."""
     request = schedule_request(merged(schedule.fields, changes), now)
+    trigger = request.trigger.as_dict()
+    if trigger != schedule.trigger:
+        require_a_run(request.trigger, _since(schedule, trigger, now))
     if changes.get("start_time") is not None:
         _check_start(schedule, request.trigger, now)
     return request
@@ -47,7 +63,10 @@ def cloned(schedule: ScheduleInfo, changes: Mapping[str, Any], now: datetime) ->
     request = schedule_request(merged(schedule.fields, changes), now)
     if request.name is None or request.name == schedule.name or changes.get("name") is None:
         raise InvalidSchedule("name is required: a clone needs one of its own.")
-    return request if changes.get("start_time") else replace(request, since=max(request.since, now))
+    if not changes.get("start_time"):
+        request = replace(request, since=max(request.since, now))
+    require_a_run(request.trigger, request.since)
+    return request
 
 
 def changed_columns(

@@ -90,6 +90,16 @@ async def test_each_unit_is_taken(make_schedule: Make) -> None:
         assert (await make_schedule(time_unit=unit, frequency=2))["time_unit"] == unit
 
 
+async def test_times_without_an_offset_are_those_of_the_zone_s_clock(
+    make_schedule: Make, commands: CommandClient
+) -> None:
+    made = await make_schedule(
+        start_time="2999-07-01 02:00", end_time="2999-12-31 02:00", time_zone="Europe/Berlin"
+    )
+    assert made["start_time"] == made["next_materialized_time"] == "2999-07-01T00:00Z"
+    assert made["end_time"] == "2999-12-31T01:00Z"
+
+
 async def test_a_cron_expression_is_quartz_s_and_does_not_honour_the_start(
     make_schedule: Make,
 ) -> None:

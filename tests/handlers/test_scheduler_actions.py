@@ -137,8 +137,68 @@ async def test_missed_runs_are_made_up_for_and_then_the_schedule_is_done(
     ]
     assert [each["sequence_id"] for each in actions] == [3, 2, 1]
     assert {each["status"] for each in actions} == {"done"}
-    seen = await commands.get(f"/scheduler/{schedule['id']}")
+    path = f"/scheduler/{schedule['id']}"
+    seen = await commands.get(path)
     assert (seen["status"], seen["next_materialized_time"]) == ("DONE", None)
+    # It may still be named otherwise, and goes on when it ends later.
+    renamed = await commands.ask("PUT", path, {"name": "over"})
+    assert (renamed.code, json.loads(renamed.body)["status"]) == (200, "DONE")
+    clone = await commands.ask("POST", f"{path}/duplicate", {"name": "another"})
+    assert error_of(clone, 422).startswith("end_time")
+    later = await commands.ask("PUT", path, {"end_time": "2999-01-01T00:00Z"})
+    assert json.loads(later.body)["status"] == "RUNNING"
+    following = datetime.fromisoformat(json.loads(later.body)["next_materialized_time"])
+    assert following > datetime.now(UTC)
+
+
+async def test_no_catch_up_skips_what_was_missed(
+    make: Make, commands: CommandClient, fire: Any
+) -> None:
+    await make(no_catch_up=True, end_time=None)
+    await fire()
+    assert (await commands.get("/actions"))["actions"] == []
+
+
+async def test_concurrency_is_how_many_actions_go_on_at_once(
+    make: Make, commands: CommandClient, fire: Any
+) -> None:
+    for most in (1, 2, 3):
+        schedule = await make(concurrency=most)
+        for _ in range(2):
+            await fire()
+        found = await commands.get(f"/scheduler/{schedule['id']}/actions")
+        assert len(found["actions"]) == most
+
+
+async def test_a_command_has_the_label_the_tags_and_the_retries_of_its_schedule(
+    make: Make, commands: CommandClient, fire: Any
+) -> None:
+    await make(label="default", tags="a,b", retry="2", retry_delay=5, pool="p")
+    await fire()
+    (action,) = (await commands.get("/actions"))["actions"]
+    path = f"/commands/{action['query_hist_id']}?include_query_properties=true"
+    command = await commands.get(path)
+    assert (command["label"], command["pool"], command["tags"]) == ("default", "p", ["a", "b"])
+    assert command["command"]["retry"] == 2
+
+
+async def test_a_conversion_is_scheduled_as_a_run_is(
+    make: Make, commands: CommandClient, fires: None
+) -> None:
+    note_id = await commands.note_id("a.ipynb")
+    schedule = await make(
+        command_type="NotebookConvertCommand",
+        command={"resourceId": note_id, "resourceType": "Note", "fileFormat": "html"},
+        end_time="2012-07-01T02:00Z",
+    )
+    (action,) = await actions_of(commands, schedule, done=1)
+    assert action["status"] == "done"
+    results = f"/scheduler/{schedule['id']}/instances/{action['query_hist_id']}/results"
+    location = (await commands.get(results))["result_location"][0]
+    page = await commands.ask("GET", f"/{location}")
+    assert page.headers["Content-Type"].startswith("text/html")
+    raw = await commands.ask("GET", f"{results}?raw=true")
+    assert raw.body == page.body
 
 
 async def test_instances_are_the_schedule_s_commands_with_logs_and_results(
