@@ -16,10 +16,11 @@ from ..commands.manager import CommandsManager
 from ..commands.models import CommandInfo
 from ..database.engine import Database
 from ..errors import DashboardsError
+from .janitor import Janitor
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
 from .notifier import Notifier
 from .store import ScheduleFilter, ScheduleStore
-from .ticker import Ticker
+from .ticker import ELSEWHERE, LONGEST_WAIT, Ticker
 from .waiting import WaitingActions
 
 
@@ -84,13 +85,16 @@ class SchedulesManager(LoggingConfigurable):
             timeout=self.webhook_timeout,
             log=logger,
         )
+        self.janitor = Janitor(parent=self, database=database)
         self._freeing: set[asyncio.Task[None]] = set()
-        self._ticker = Ticker(self._look, shared=database.is_shared, log=logger)
+        self._ticker = Ticker(
+            self._look, log=logger, longest=ELSEWHERE if database.is_shared else LONGEST_WAIT
+        )
         # A clock of their own: a slow storage must not hold up what is due. The server that has made an action looks for
         # its files; others need not hurry.
-        self._files = Ticker(self._look_for_files, shared=False, log=logger)
+        self._files = Ticker(self._look_for_files, log=logger)
         # So is a receiver.
-        self._notices = Ticker(self.notifier.look, shared=False, log=logger)
+        self._notices = Ticker(self.notifier.look, log=logger)
 
     async def start(self) -> None:
         """Fires what is due from now on."""
@@ -98,9 +102,11 @@ class SchedulesManager(LoggingConfigurable):
         self._ticker.start()
         self._files.start()
         self._notices.start()
+        self.janitor.start()
 
     async def stop(self) -> None:
         """Fires nothing any more."""
+        await self.janitor.stop()
         await self._notices.stop()
         self.notifier.close()
         await self._files.stop()

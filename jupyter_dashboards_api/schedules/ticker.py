@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 from ..database.tables import now
 from ..errors import DashboardsError
@@ -15,10 +14,13 @@ from ..errors import DashboardsError
 _AGAIN = 2.0
 """Seconds after which a database that did not answer is asked again."""
 
-_ELSEWHERE = 2.0
+ELSEWHERE = 2.0
 """Seconds between two looks where another server may have made a schedule that is due sooner."""
 
-_LONGEST_WAIT = 30.0
+_PATIENCE = 10.0
+"""Seconds that a look which goes on has at the stop; storage may be slow."""
+
+LONGEST_WAIT = 30.0
 """Seconds: the clock may be set, and a machine that slept has not counted."""
 
 
@@ -29,16 +31,16 @@ class Ticker:
         self,
         look: Callable[[datetime], Awaitable[datetime | None]],
         *,
-        shared: bool,
         log: logging.Logger,
+        longest: float = LONGEST_WAIT,
     ) -> None:
-        """`look` answers when the next one is worth it. `shared`: other servers make schedules too."""
+        """`look` answers when the next one is worth it; it comes after `longest` seconds in any case."""
         self._look = look
-        self._longest = _ELSEWHERE if shared else _LONGEST_WAIT
+        self._longest = longest
         self._log = log
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._looking: set[asyncio.Future[datetime | None]] = set()
+        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Looks from now on."""
@@ -52,24 +54,27 @@ class Ticker:
         """Looks no more. One that goes on is waited for: it may have made commands."""
         if self._task is None:
             return
-        self._task.cancel()
-        under_way: set[asyncio.Future[Any]] = {self._task, *self._looking}
-        await asyncio.wait(under_way)
+        # Not by cancelling: `wait_for` of Python 3.11 loses a cancellation that comes together with the wake-up.
+        self._stopping.set()
+        self._wake.set()
+        _, late = await asyncio.wait({self._task}, timeout=_PATIENCE)
+        for task in late:
+            task.cancel()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             # Before looking: what comes while we look must wake us again.
             self._wake.clear()
             try:
-                looking = asyncio.ensure_future(self._look(now()))
-                self._looking = {looking}
-                wait = _until(await asyncio.shield(looking))
+                wait = _until(await self._look(now()))
             except DashboardsError as error:
                 self._log.error("Schedules: %s", error.message)
                 wait = _AGAIN
             except Exception:
                 self._log.exception("Schedules")
                 wait = _AGAIN
+            if self._stopping.is_set():
+                return
             wait = self._longest if wait is None else min(wait, self._longest)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait)
