@@ -38,27 +38,7 @@ from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
 from .permissions import MANAGE_KEYS, OPEN, PUBLIC, PUBLISH, VIEW, Permission
 from .refresh import RefreshHandler, ResultsHandler
-from .scheduler import (
-    ScheduleDuplicateHandler,
-    ScheduleHandler,
-    ScheduleOwnerHandler,
-    SchedulePreviewHandler,
-    ScheduleRunHandler,
-    SchedulesHandler,
-    ScheduleTimesHandler,
-)
-from .scheduler_actions import (
-    ActionHandler,
-    ActionKillHandler,
-    ActionRerunHandler,
-    ActionsHandler,
-    ScheduleActionsHandler,
-    ScheduleInstanceHandler,
-    ScheduleInstanceLogsHandler,
-    ScheduleInstanceRerunHandler,
-    ScheduleInstanceResultsHandler,
-    ScheduleInstancesHandler,
-)
+from .scheduler_routes import ACTION, SCHEDULE, SCHEDULE_OR_NAME, SCHEDULER_ROUTES, SEQUENCE
 from .shares import ShareFileHandler, SharePageHandler
 from .sharing import (
     SharingHandler,
@@ -83,13 +63,9 @@ _API = r"/api/(?:v1\.2|latest)"
 _ANY_API = r"/api/(?:v[0-9.]+|latest)"
 _COMMAND = r"(?P<command_id>[0-9]+)"
 _NOTE = r"(?P<notebook_id>[0-9]+)"
-_SCHEDULE = r"(?P<schedule_id>[0-9]+)"
-_SEQUENCE = r"(?P<sequence>[0-9]+)"
-_ACTION = r"(?P<action_id>[0-9]+)"
 
 _SHARE = Permission("sharing_configuration:write")
 READ_COMMANDS, RUN_COMMANDS = Permission("command:read"), Permission("command:write")
-SEE_SCHEDULES, CHANGE_SCHEDULES = Permission("schedule:read"), Permission("schedule:write")
 
 
 @dataclass(frozen=True)
@@ -122,9 +98,10 @@ class Route:
             (_ANY_API, "/api/v1.2"),
             (_COMMAND, "{command_id}"),
             (_NOTE, "{notebook_id}"),
-            (_SCHEDULE, "{schedule_id}"),
-            (_SEQUENCE, "{sequence}"),
-            (_ACTION, "{action_id}"),
+            (SCHEDULE, "{schedule_id}"),
+            (SCHEDULE_OR_NAME, "{schedule_id}"),
+            (SEQUENCE, "{sequence}"),
+            (ACTION, "{action_id}"),
             ("/?", ""),
             (r"\.", "."),
         ):
@@ -305,118 +282,8 @@ ROUTES: tuple[Route, ...] = (
         )
     ),
     *(
-        Route(rf"{_API}/{part}/?", handler, dict.fromkeys(methods.split(), permission), summary)
-        for permission, routes in (
-            (
-                SEE_SCHEDULES,
-                (
-                    (
-                        "scheduler/preview",
-                        SchedulePreviewHandler,
-                        "GET POST",
-                        "The next times of a schedule that would be made.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/preview",
-                        ScheduleTimesHandler,
-                        "GET",
-                        "The next times of a schedule.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/actions",
-                        ScheduleActionsHandler,
-                        "GET",
-                        "The runs of a schedule, newest first.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/actions/{_SEQUENCE}",
-                        ScheduleActionsHandler,
-                        "GET",
-                        "One run of a schedule, with its reruns.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/instances",
-                        ScheduleInstancesHandler,
-                        "GET",
-                        "The commands of a schedule, newest first.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/instances/{_COMMAND}",
-                        ScheduleInstanceHandler,
-                        "GET",
-                        "A command of a schedule.",
-                    ),
-                    ("actions", ActionsHandler, "GET", "The runs of all schedules, newest first."),
-                    (f"actions/{_ACTION}", ActionHandler, "GET", "One run of a schedule."),
-                ),
-            ),
-            (
-                READ_COMMANDS,
-                (
-                    (
-                        f"scheduler/{_SCHEDULE}/instances/{_COMMAND}/logs",
-                        ScheduleInstanceLogsHandler,
-                        "GET",
-                        "Its log.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/instances/{_COMMAND}/results",
-                        ScheduleInstanceResultsHandler,
-                        "GET",
-                        "Its results.",
-                    ),
-                ),
-            ),
-            (
-                CHANGE_SCHEDULES,
-                (
-                    (
-                        f"scheduler/{_SCHEDULE}/duplicate",
-                        ScheduleDuplicateHandler,
-                        "POST PUT",
-                        "Make another schedule like this one.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/owner",
-                        ScheduleOwnerHandler,
-                        "PUT",
-                        "Give a schedule to somebody else.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/run",
-                        ScheduleRunHandler,
-                        "POST",
-                        "Run the command of a schedule now.",
-                    ),
-                    (
-                        f"scheduler/{_SCHEDULE}/instances/{_COMMAND}/rerun",
-                        ScheduleInstanceRerunHandler,
-                        "POST",
-                        "Run it again.",
-                    ),
-                    (
-                        f"actions/{_ACTION}/kill",
-                        ActionKillHandler,
-                        "PUT",
-                        "End one run of a schedule.",
-                    ),
-                    (f"actions/{_ACTION}/rerun", ActionRerunHandler, "POST", "Run it again."),
-                ),
-            ),
-        )
-        for part, handler, methods, summary in routes
-    ),
-    Route(
-        rf"{_API}/scheduler/?",
-        SchedulesHandler,
-        {"GET": SEE_SCHEDULES, "POST": CHANGE_SCHEDULES},
-        "The schedules; make one.",
-    ),
-    Route(
-        rf"{_API}/scheduler/{_SCHEDULE}/?",
-        ScheduleHandler,
-        {"GET": SEE_SCHEDULES, "PUT": CHANGE_SCHEDULES},
-        "A schedule; change, suspend, resume or kill it.",
+        Route(rf"{_API}/{pattern}/?", handler, permissions, summary)
+        for pattern, handler, permissions, summary in SCHEDULER_ROUTES
     ),
     Route(
         rf"{_API}/notebooks/?",

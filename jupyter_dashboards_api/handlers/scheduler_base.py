@@ -13,10 +13,10 @@ from typing import Any
 from ..commands.models import CommandInfo
 from ..commands.wire import read_number
 from ..errors import InvalidRequest, NotFound, Unreadable
-from ..schedules.manager import SchedulesManager
+from ..schedules.manager import ScheduleFilter, SchedulesManager
 from ..schedules.models import ActionInfo, ScheduleInfo
 from ..schedules.waiting import wanted_files
-from ..schedules.wire import Page, action_model, read_page, schedule_model
+from ..schedules.wire import Page, action_model, read_name, read_page, schedule_model
 from .commands_base import CommandsAPIHandler, command_model
 
 
@@ -37,11 +37,18 @@ class SchedulerAPIHandler(CommandsAPIHandler):
         return read_page(self.given())
 
     async def schedule(self, schedule_id: str) -> ScheduleInfo:
-        """The schedule of the URL, whose command names the notebook where it lies now. Raises `NotFound`."""
+        """The schedule of the URL, whose command names the notebook where it lies now. Raises `NotFound`.
+
+        By its id, or, as one client may ask, by its name: the newest one then.
+        """
         number = read_number(schedule_id)
-        if number is None:
+        if number is not None:
+            return await self.present(await self.schedules.store.get(number))
+        name = read_name({"name": schedule_id})
+        found, _ = await self.schedules.store.page(ScheduleFilter(name=name), 1, 0)
+        if not found or not name:
             raise NotFound("There is no such schedule.")
-        return await self.present(await self.schedules.store.get(number))
+        return await self.present(found[0])
 
     async def present(self, schedule: ScheduleInfo) -> ScheduleInfo:
         """A schedule with the path that its notebook has now."""

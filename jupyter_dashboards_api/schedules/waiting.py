@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ class WaitingActions:
                 is_there = False
             if not is_there:
                 found.append(file)
+            # Many contents managers answer without ever letting others run.
+            await asyncio.sleep(0)
         return tuple(found)
 
     async def cancel(self, action_id: int) -> bool:

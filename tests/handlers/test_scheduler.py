@@ -174,6 +174,17 @@ async def test_the_list_has_the_newest_first_in_pages_and_is_filtered_by_name_an
         error_of(await commands.ask("GET", f"/scheduler?{query}"), 400)
 
 
+async def test_a_schedule_is_found_by_its_name_too(
+    make_schedule: Make, commands: CommandClient
+) -> None:
+    made = await make_schedule(name="every ä day/night")
+    seen = await commands.get("/scheduler/every%20%C3%A4%20day%2Fnight")
+    assert seen["id"] == made["id"]
+    for name in ("nothing", "0", "%00", "%FF", "..", "x" * 5000, "preview/"):
+        code = (await commands.ask("GET", f"/scheduler/{name}")).code
+        assert code in (400, 404, 422), name
+
+
 async def test_suspend_resume_and_kill_answer_as_documented_and_kill_is_final(
     make_schedule: Make, commands: CommandClient
 ) -> None:

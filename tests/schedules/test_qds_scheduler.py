@@ -103,7 +103,8 @@ def test_a_schedule_is_made_runs_what_it_missed_and_is_seen(
     assert asked(server, "scheduler", "view", number)["status"] == "DONE"
     fields = asked(server, "scheduler", "view", number, "--fields", "id", "name", "status")
     assert fields == {"id": schedule["id"], "name": "missed", "status": "DONE"}
-    assert asked(server, "scheduler", "view_by_name", "missed")["id"] == schedule["id"]
+    for view in ("view", "view_by_name"):
+        assert asked(server, "scheduler", view, "missed")["id"] == schedule["id"]
     missing = qds(server, "scheduler", "view_by_name", "nothing")
     assert missing.stdout == "Schedule 'nothing' not found\n"
     listed = asked(server, "scheduler", "list", "--page", "1", "--per-page", "5")
