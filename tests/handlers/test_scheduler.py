@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from jupyter_dashboards_api.schedules.models import NOTEBOOKS, NewSchedule
+from jupyter_dashboards_api.schedules.triggers import weekly
 
 from .command_client import CommandClient, error_of
 from .scheduler_client import Make, put
@@ -363,3 +367,54 @@ async def test_the_secret_of_a_webhook_is_told_once(
     assert "webhook_secret" not in same
     other = await put(commands, path, {"webhook": "https://example.org/other"})
     assert other["webhook_secret"] != made["webhook_secret"]
+
+
+async def test_edits_at_the_same_time_are_each_done_whole_or_refused(
+    make_schedule: Make, commands: CommandClient
+) -> None:
+    path = f"/scheduler/{(await make_schedule())['id']}"
+    answers = await asyncio.gather(
+        *(
+            commands.ask("PUT", path, {"name": f"n{each}", "concurrency": each})
+            for each in range(1, 9)
+        )
+    )
+    assert {each.code for each in answers} <= {200, 409}
+    done = [json.loads(each.body)["name"] for each in answers if each.code == 200]
+    seen = await commands.get(path)
+    assert seen["name"] in done
+    assert seen["name"] == f"n{seen['concurrency']}"
+
+
+async def test_schedules_of_the_notebooks_api_are_seen_and_ended_but_not_edited(
+    make_schedule: Make, commands: CommandClient, dashboards: Any
+) -> None:
+    own = await make_schedule()
+    trigger = weekly(period="Monday", time="06:50", until=None, time_zone="Europe/Berlin")
+    note_id = own["command"]["note_id"]
+    (other,) = await dashboards.schedules.create(
+        [
+            NewSchedule(
+                kind=NOTEBOOKS,
+                owner="ann",
+                name="weekly",
+                notebook_id=note_id,
+                body={"command_type": "SparkCommand", "note_id": note_id},
+                trigger=trigger.as_dict(),
+                since=datetime.now(UTC),
+            )
+        ]
+    )
+    listed = await commands.get("/scheduler?kind=notebooks")
+    assert [each["id"] for each in listed["schedules"]] == [other.id]
+    assert len((await commands.get("/scheduler"))["schedules"]) == 2
+    path = f"/scheduler/{other.id}"
+    seen = await commands.get(path)
+    assert (seen["kind"], seen["trigger"]["time"], seen["frequency"]) == (
+        "notebooks",
+        "06:50",
+        None,
+    )
+    assert "notebooks API" in await put(commands, path, {"name": "x"}, 409)
+    error_of(await commands.ask("POST", f"{path}/duplicate", {"name": "x"}), 409)
+    assert (await put(commands, path, {"status": "kill"}))["status"] == "KILLED"
