@@ -390,7 +390,9 @@ async def test_schedules_of_the_notebooks_api_are_seen_and_ended_but_not_edited(
     make_schedule: Make, commands: CommandClient, dashboards: Any
 ) -> None:
     own = await make_schedule()
-    trigger = weekly(period="Monday", time="06:50", until=None, time_zone="Europe/Berlin")
+    trigger = weekly(
+        period="Monday", time="06:50", until="2999-01-01 00:00", time_zone="Europe/Berlin"
+    )
     note_id = own["command"]["note_id"]
     (other,) = await dashboards.schedules.create(
         [
