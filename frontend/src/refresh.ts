@@ -88,7 +88,7 @@ export class Refresh {
     this.#latest = this.#seen = this.#before = lent.ctx.config.executedAt ?? "";
     // Empty from the start: screen readers announce what changes, not what appears.
     this.#note.className = "dash-newer";
-    this.#note.setAttribute("role", "status");
+    this.#note.setAttribute("aria-live", "polite");
     const asOf = byId("dash-asof");
     if (lent.ctx.config.plain || !asOf) document.body.append(this.#note);
     else asOf.before(this.#note);
