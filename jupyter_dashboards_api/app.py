@@ -40,6 +40,7 @@ from .notebooks.registry import CONTENTS_EVENTS
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
 from .schedules.manager import SchedulesManager
+from .schedules.notebooks import NotebooksManager
 from .server import DashboardsServerApp
 
 _HERE = Path(__file__).parent
@@ -67,6 +68,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         RegistrySweeper,
         CommandsManager,
         SchedulesManager,
+        NotebooksManager,
         Mailer,
         PageBrowser,
         AccessManager,
@@ -177,6 +179,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     access: AccessManager
     commands: CommandsManager
     schedules: SchedulesManager
+    notebooks: NotebooksManager
     sweeper: RegistrySweeper
     store: ContentsStore
     trust: Trust
@@ -248,6 +251,13 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         self.schedules = SchedulesManager(
             parent=self, database=self.database, commands=self.commands
         )
+        self.notebooks = NotebooksManager(
+            parent=self,
+            database=self.database,
+            schedules=self.schedules,
+            kernel_manager=server.kernel_manager,
+            kernel_spec_manager=server.kernel_spec_manager,
+        )
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(tornado_handlers(own_login=self.own_login))
@@ -276,6 +286,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         self.sweeper.stop()
         await self.schedules.stop()
         await self.commands.stop()
+        await self.notebooks.stop()
         await self.kernels.stop()
         self.refresh.stop()
         self.cache.stop()

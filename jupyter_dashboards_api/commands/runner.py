@@ -96,13 +96,14 @@ class NotebookRunner:
         cells = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
         progress = _Progress(self._commands, command, cells, log)
         error: dict[str, Any] | None = None
-        is_cancelled = False
+        is_cancelled = has_failed_cell = False
         try:
             await self._run(command, cluster, kernel_name, notebook, progress, log)
             progress.done()
         except asyncio.CancelledError:
             is_cancelled = True
         except CellFailed as failed:
+            has_failed_cell = failed.index >= 0
             where = f"Cell {failed.index}" if failed.index >= 0 else "The Spark session"
             ename = storable(failed.ename, _MAX_ERROR_BYTES)
             evalue = storable(failed.evalue, _MAX_ERROR_BYTES)
@@ -123,6 +124,8 @@ class NotebookRunner:
             log.say("Done.")
         elif error is not None:
             log.say(error["message"])
+            if has_failed_cell and command.payload.get("upload_failures"):
+                await self._replace(command.path, original, notebook, log)
         text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
         status = "cancelled" if is_cancelled else "error" if error else "done"
         return Outcome(status, error, retryable=not is_cancelled, text=text, notebook=data)

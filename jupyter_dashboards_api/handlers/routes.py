@@ -33,6 +33,15 @@ from .notebook_lookup import (
     NotebookLookupHandler,
     NotebookParametersHandler,
 )
+from .notebooks import (
+    NotebookRecordHandler,
+    NotebookRunHandler,
+    NotebookScheduleHandler,
+    NotebooksCountHandler,
+    NotebooksHandler,
+    NotebooksListHandler,
+    NotebookUnscheduleHandler,
+)
 from .openapi import OpenAPIHandler, describe
 from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
@@ -64,8 +73,14 @@ _ANY_API = r"/api/(?:v[0-9.]+|latest)"
 _COMMAND = r"(?P<command_id>[0-9]+)"
 _NOTE = r"(?P<notebook_id>[0-9]+)"
 
+# A sample of the notebooks API has two slashes before it.
+_MORE_SLASHES = r"(?:/*)"
+_NOTEBOOKS = rf"/{_MORE_SLASHES}_notebooks/notebooks"
+_ANY_ID = r"(?P<notebook_id>[^/]+)"
+
 _SHARE = Permission("sharing_configuration:write")
 READ_COMMANDS, RUN_COMMANDS = Permission("command:read"), Permission("command:write")
+READ_NOTEBOOKS, WRITE_NOTEBOOKS = Permission("notebook:read"), Permission("notebook:write")
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,8 @@ class Route:
             (SCHEDULE_OR_NAME, "{schedule_id}"),
             (SEQUENCE, "{sequence}"),
             (ACTION, "{action_id}"),
+            (_MORE_SLASHES, ""),
+            (_ANY_ID, "{notebook_id}"),
             ("/?", ""),
             (r"\.", "."),
         ):
@@ -311,6 +328,48 @@ ROUTES: tuple[Route, ...] = (
             **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), RUN_COMMANDS),
         },
         "What is not there: 404, never a redirect.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/?",
+        NotebooksHandler,
+        dict.fromkeys(("POST", "DELETE", "PUT"), WRITE_NOTEBOOKS),
+        "Make a notebook; delete notebooks.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/_all/?",
+        NotebooksListHandler,
+        {"GET": READ_NOTEBOOKS},
+        "The notebooks that this API has made.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/_count/?",
+        NotebooksCountHandler,
+        {"GET": READ_NOTEBOOKS},
+        "How many they are.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/_run/?",
+        NotebookRunHandler,
+        {"GET": RUN_COMMANDS, "POST": RUN_COMMANDS},
+        "Run notebooks, and wait for them.",
+    ),
+    *(
+        Route(
+            rf"{_NOTEBOOKS}/{name}/?",
+            handler,
+            dict.fromkeys(("GET", "POST"), Permission("schedule:write")),
+            summary,
+        )
+        for name, handler, summary in (
+            ("_schedule", NotebookScheduleHandler, "Schedule notebooks."),
+            ("_unschedule", NotebookUnscheduleHandler, "End the schedules of notebooks."),
+        )
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/{_ANY_ID}/?",
+        NotebookRecordHandler,
+        {"GET": READ_NOTEBOOKS, "PUT": WRITE_NOTEBOOKS},
+        "A notebook; rename it.",
     ),
     Route(
         r"/_api/openapi\.json",

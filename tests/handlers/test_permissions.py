@@ -126,6 +126,30 @@ def scheduler() -> dict[str, Asked]:
     }
 
 
+def notebooks() -> dict[str, Asked]:
+    api, no_id = "/_notebooks/notebooks", "603d4b06-be33-41bd-b610-34b41df9653a"
+    return {
+        f"POST {api}": Asked(f"{api}/", 200),
+        f"DELETE {api}": Asked(api, 400),
+        f"PUT {api}": Asked(f"{api}/", 400),
+        f"GET {api}/{{notebook_id}}": Asked(f"{api}/{no_id}", 400),
+        f"PUT {api}/{{notebook_id}}": Asked(f"{api}/{no_id}", 400, {}),
+        f"GET {api}/_all": Asked(f"{api}/_all", 200),
+        f"GET {api}/_count": Asked(f"{api}/_count/", 200),
+        f"GET {api}/_run": Asked(f"{api}/_run", 400),
+        f"POST {api}/_run": Asked(f"{api}/_run", 400, {}),
+        # Without a body a GET changes nothing.
+        **{
+            f"GET {api}/{name}": Asked(f"{api}/{name}", 405)
+            for name in ("_schedule", "_unschedule")
+        },
+        **{
+            f"POST {api}/{name}": Asked(f"{api}/{name}", 400, {})
+            for name in ("_schedule", "_unschedule")
+        },
+    }
+
+
 def requests(token: str) -> dict[str, Asked]:
     """What is asked of each route. 404 where what is named is not there, which only the permitted are told."""
     static = Asked("/static/dashboards/nothing.js", 404)
@@ -172,6 +196,7 @@ def requests(token: str) -> dict[str, Asked]:
         "PATCH /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none", 404, {}),
         "DELETE /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none/", 404),
         **commands(),
+        **notebooks(),
         "GET /_api/openapi.json": Asked("/_api/openapi.json", 200),
         "GET /_api/labextensions": Asked("/_api/labextensions", 200),
         "GET /static/dashboards/labextensions/PATH": extension,
