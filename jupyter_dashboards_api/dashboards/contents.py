@@ -292,7 +292,9 @@ def _give(file: str, user_id: int, group_id: int) -> None:
     opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         found = os.fstat(opened)
-        if not stat.S_ISDIR(found.st_mode) and (not stat.S_ISREG(found.st_mode) or found.st_nlink > 1):
+        if not stat.S_ISDIR(found.st_mode) and (
+            not stat.S_ISREG(found.st_mode) or found.st_nlink > 1
+        ):
             raise PermissionError
         os.fchown(opened, user_id, group_id)
     finally:
