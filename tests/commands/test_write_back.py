@@ -101,6 +101,27 @@ async def test_an_edit_on_the_disk_stays_too(
     assert file.read_bytes() == edited
 
 
+async def test_an_upload_waits_until_the_outputs_are_written_and_then_counts(
+    dashboards: Any, write_notebook: Write
+) -> None:
+    file = write_notebook("own.ipynb", new_code_cell("1"))
+    original, _ = await dashboards.store.notebook("own.ipynb")
+    uploaded = nbformat.writes(new_notebook(cells=[new_markdown_cell("uploaded")])).encode()
+    back = WriteBack(dashboards.store, dashboards.uploads.held)
+    ours = asyncio.ensure_future(back.replace("own.ipynb", original, original))
+    await asyncio.sleep(0)
+    theirs = asyncio.ensure_future(dashboards.uploads.save("own", "a.ipynb", uploaded))
+    assert await ours is True
+    await theirs
+    assert "uploaded" in file.read_text()
+    # The other way round there is something newer to be left alone.
+    theirs = asyncio.ensure_future(dashboards.uploads.save("own", "a.ipynb", uploaded))
+    await asyncio.sleep(0)
+    assert await back.replace("own.ipynb", original, original) is False
+    await theirs
+    assert "uploaded" in file.read_text()
+
+
 class TestAtTheSameMoment:
     """Saves that overlap with ours, in the server's own kind of contents manager."""
 
