@@ -279,6 +279,8 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         self.cache.start()
         await self.access.start()
         self.sweeper.start()
+        # Before what is old is forgotten.
+        await self.notebooks.start()
         await self.commands.start()
         await self.schedules.start()
 

@@ -90,6 +90,17 @@ class NotebookRecords:
 
         return await self._database.read(look)
 
+    async def count_all(self) -> None:
+        """Counts what servers have run that died before they could count it."""
+        wanted = (
+            select(NotebookRecord.notebook_id)
+            .join(Command, Command.notebook_id == NotebookRecord.notebook_id)
+            .where(Command.id > NotebookRecord.counted_to, Command.status.in_(FINAL))
+            .distinct()
+        )
+        for notebook_id in await self._database.read(lambda session: list(session.scalars(wanted))):
+            await self.count_runs(notebook_id)
+
     async def count_runs(self, notebook_id: int) -> None:
         """Counts the runs of a notebook that have ended, for good. To call it once more, or too late, changes nothing."""
 

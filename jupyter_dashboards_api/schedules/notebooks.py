@@ -117,6 +117,11 @@ class NotebooksManager(LoggingConfigurable):
         self._counting: set[asyncio.Task[None]] = set()
         self._commands.on_end(self._ended)
 
+    async def start(self) -> None:
+        """Counts what has run before."""
+        with contextlib.suppress(DashboardsError):
+            await self._records.count_all()
+
     async def stop(self) -> None:
         """Waits until the runs that have just ended are counted."""
         if self._counting:

@@ -141,6 +141,19 @@ async def test_servers_that_count_at_the_same_time_count_once(
     assert (await one(records, notebook)).runs == 5
 
 
+async def test_what_a_server_ran_that_died_is_counted_before_it_is_forgotten(
+    registry: NotebookRegistry, records: NotebookRecords, commands: CommandStore, database: Database
+) -> None:
+    notebooks = [await make(registry, records, path) for path in ("a.ipynb", "b.ipynb", "c.ipynb")]
+    for notebook in notebooks[:2]:
+        await submit(commands, notebook)
+        await run(commands)
+    await submit(commands, notebooks[2])
+    await records.count_all()
+    await database.execute(delete(Command))
+    assert [each.runs for each in await records.all()] == [1, 1, 0]
+
+
 async def test_a_path_is_reserved_once_however_many_servers_ask(
     registry: NotebookRegistry, database: Database
 ) -> None:
