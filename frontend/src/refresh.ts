@@ -156,14 +156,15 @@ export class Refresh {
       const about = JSON.parse(next.getElementById("dash-results")?.textContent ?? "null") as About;
       // A run of the page's own has begun meanwhile; its end asks again.
       if (this.#busy || (alone && this.lent.page.ran)) return;
-      if (!about.executed_at) return;
+      // Changed by hand meanwhile, or not yet what was told: the next message asks again.
+      if (!about.executed_at || about.executed_at <= this.#seen) return;
       const sameCells = String(about.code_cells) === String(config.codeCells) && about.view === config.view;
       if (config.live && !(sameCells && fits(document, next))) {
         return this.#offer("This dashboard has changed.", "Load again", () => location.reload());
       }
       const all = await this.#replace(next);
-      this.#seen = about.executed_at > this.#latest ? about.executed_at : this.#latest;
-      this.#latest = this.#seen;
+      this.#seen = about.executed_at;
+      if (this.#seen > this.#latest) this.#latest = this.#seen;
       // What is shown is nobody's own work any more.
       if (all) this.lent.page.ran = false;
       this.#tell(about.as_of);

@@ -147,6 +147,25 @@ test("an answer that doesn't come is asked for again with the next message", asy
   assert.equal(asOf(), T1);
 });
 
+test("an answer that is older than what was told is not the last one", async () => {
+  const socket = await opened();
+  const good = answer;
+  answer = () => results(T0, cell(0, "old"));
+  socket.tell(T1);
+  await settled();
+  assert.equal(words(), "titles0s2");
+  answer = good;
+  socket.tell(T2);
+  await settled();
+  await settled();
+  assert.equal(asOf(), T1);
+  answer = () => results(T2, heading(1, "new title") + cell(0, "newest") + cell(2, "new2"));
+  socket.tell(T2);
+  await settled();
+  await settled();
+  assert.equal(asOf(), T2);
+});
+
 test("a page that has computed its own results offers newer ones, and shows them when it is asked to", async () => {
   const socket = await opened();
   await busy(true);
