@@ -29,6 +29,7 @@ from .dashboards.cache import DashboardCache
 from .dashboards.contents import ContentsStore
 from .dashboards.csp import is_source
 from .dashboards.finder import DashboardFinder
+from .dashboards.refresh import RefreshFeed
 from .dashboards.rendering import DashboardRenderer
 from .dashboards.trust import Trust
 from .database.engine import Database
@@ -36,8 +37,11 @@ from .handlers.login import PROVIDER_LOGOUT, provider_logout
 from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
 from .kernels.pool import KernelPool
+from .notebooks.registry import CONTENTS_EVENTS
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
+from .schedules.manager import SchedulesManager
+from .schedules.notebooks import NotebooksManager
 from .server import DashboardsServerApp
 
 _HERE = Path(__file__).parent
@@ -59,11 +63,14 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         DashboardRenderer,
         DashboardCache,
         DashboardFinder,
+        RefreshFeed,
         KernelBindings,
         NotebookUploads,
         RegistrySweeper,
         CommandsManager,
         KernelPool,
+        SchedulesManager,
+        NotebooksManager,
         Mailer,
         PageBrowser,
         AccessManager,
@@ -173,6 +180,8 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     database: Database
     access: AccessManager
     commands: CommandsManager
+    schedules: SchedulesManager
+    notebooks: NotebooksManager
     sweeper: RegistrySweeper
     store: ContentsStore
     trust: Trust
@@ -180,6 +189,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
     renderer: DashboardRenderer
     cache: DashboardCache
     finder: DashboardFinder
+    refresh: RefreshFeed
     kernels: KernelBindings
     uploads: NotebookUploads
 
@@ -209,6 +219,10 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         )
         self.finder = DashboardFinder(self.store, parent=self)
         self.cache = DashboardCache(self.store, self.renderer, self.trust, parent=self)
+        self.refresh = RefreshFeed(self.store, parent=self)
+        server.event_logger.add_listener(
+            schema_id=CONTENTS_EVENTS, listener=self.refresh.on_contents_event
+        )
         self.kernels = KernelBindings(
             parent=self,
             kernel_manager=server.kernel_manager,
@@ -233,6 +247,18 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             converter=NotebookConverter(
                 self.renderer, PageBrowser(parent=self), self.store, self.trust
             ),
+            hold=self.uploads.held,
+        )
+
+        self.schedules = SchedulesManager(
+            parent=self, database=self.database, commands=self.commands
+        )
+        self.notebooks = NotebooksManager(
+            parent=self,
+            database=self.database,
+            schedules=self.schedules,
+            kernel_manager=server.kernel_manager,
+            kernel_spec_manager=server.kernel_spec_manager,
         )
 
     def initialize_handlers(self) -> None:
@@ -255,12 +281,18 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         self.cache.start()
         await self.access.start()
         self.sweeper.start()
+        # Before what is old is forgotten.
+        await self.notebooks.start()
         await self.commands.start()
+        await self.schedules.start()
 
     async def stop_extension(self) -> None:
         self.sweeper.stop()
+        await self.schedules.stop()
         await self.commands.stop()
+        await self.notebooks.stop()
         await self.kernels.stop()
+        self.refresh.stop()
         self.cache.stop()
         self.access.stop()
         await asyncio.to_thread(self.database.close)

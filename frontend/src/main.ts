@@ -22,6 +22,12 @@ async function keepToken(config: DashConfig, session: Session): Promise<void> {
   pageToken.fresh = () => renewal.fresh();
 }
 
+/** Runs elsewhere may bring the stored results up to date while the page is open. */
+async function stayFresh(ctx: RenderContext, page: Page): Promise<void> {
+  const { follow } = await import("./refresh.ts");
+  follow({ ctx, page, fresh: () => pageToken.fresh(), hydrate: hydrateSnapshot });
+}
+
 async function begin(config: DashConfig): Promise<void> {
   // Most pages have nothing of what this is for.
   if (location.search || document.querySelector("base")) void import("./address.ts").then(({ tidy }) => tidy());
@@ -44,12 +50,14 @@ async function begin(config: DashConfig): Promise<void> {
   const session = new Session(ctx, page, findCells(ctx));
   page.localTimes();
   // Prose alone needs no kernel.
-  if (config.live && config.codeCells.length > 0) {
+  const runs = config.live && config.codeCells.length > 0;
+  if (config.pageToken && (runs || config.refreshUrl)) void keepToken(config, session);
+  if (config.refreshUrl) void hydrated.then(() => stayFresh(ctx, page));
+  if (runs) {
     addEventListener("pagehide", (event) => {
       // A page kept for the back button keeps its kernel too; the server ends it if nobody returns.
       if (!event.persisted) void session.end();
     });
-    if (config.pageToken) void keepToken(config, session);
     await session.start();
   }
   await hydrated;

@@ -13,6 +13,8 @@ export class Page {
   readonly #cells = find("dash-cells");
   readonly #run = find("dash-run") as HTMLButtonElement | null;
   readonly #bar = document.createElement("div");
+  /** Whether what is shown may be of a run of this page's own, not only what was stored. */
+  ran = false;
   #countdown: ReturnType<typeof setInterval> | undefined;
 
   constructor(onRun: () => void) {
@@ -58,6 +60,7 @@ export class Page {
   }
 
   offerRun(offered: boolean): void {
+    this.ran ||= offered;
     if (this.#run) this.#run.hidden = !offered;
   }
 

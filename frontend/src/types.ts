@@ -25,6 +25,12 @@ export interface DashConfig {
   pageTokenUrl?: string;
   /** Seconds that the first token is good for. */
   pageTokenSeconds?: number;
+  /** The websocket that tells of newer stored results; only where cells can have any. */
+  refreshUrl?: string;
+  /** GET here answers the stored results. */
+  resultsUrl?: string;
+  /** When a run made the results that the page came with: all such times have one length; empty if no run did. */
+  executedAt?: string;
 }
 
 /** Its name is a type, and no constant: scripts that load at different times can't share one without a further request. */

@@ -260,6 +260,13 @@ class AccessManager(LoggingConfigurable):
 
     async def still_permitted(self, caller: Caller, path: str) -> bool:
         """Whether a caller who started the kernel of the dashboard at a path may still use it."""
+        return await self._still(caller, path, live=True)
+
+    async def still_open(self, caller: Caller, path: str) -> bool:
+        """Whether a caller who has opened the dashboard at a path may still see it."""
+        return await self._still(caller, path, live=False)
+
+    async def _still(self, caller: Caller, path: str, *, live: bool) -> bool:
         if caller.kind == "viewer":
             groups = await self.sessions.groups_of(caller.credential_id)
             return groups is not None and await self.may_open(replace(caller, groups=groups), path)
@@ -269,7 +276,7 @@ class AccessManager(LoggingConfigurable):
         if caller.visit is not None and caller.visit.share:
             # Their kernel is that of the link's notebook, wherever it has moved to since.
             share = await self.open_share(caller)
-            return share is not None and share.live
+            return share is not None and (share.live or not live)
         return await self.may_open(caller, path)
 
     async def start(self) -> None:

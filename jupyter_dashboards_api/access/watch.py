@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import Unavailable
 from .callers import Caller
@@ -22,6 +23,7 @@ class _Watched:
     caller: Caller
     path: str
     ended: Callable[[], None]
+    still: Callable[[Caller, str], Awaitable[bool]]
 
 
 class CallerWatch:
@@ -33,7 +35,7 @@ class CallerWatch:
         interval: float,
         log: logging.Logger,
     ) -> None:
-        """`still_permitted` says whether a caller may still use the dashboard at a path; `interval` is in seconds."""
+        """`still_permitted` says whether a caller may still use a kernel of the dashboard at a path; `interval` is in seconds."""
         self._still_permitted = still_permitted
         self._interval = interval
         self._log = log
@@ -41,9 +43,18 @@ class CallerWatch:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, caller: Caller, path: str, ended: Callable[[], None]) -> Callable[[], None]:
-        """Watches a caller until the returned function is called; `ended` is called once at most."""
-        watched = _Watched(caller, path, ended)
+    def add(
+        self,
+        caller: Caller,
+        path: str,
+        ended: Callable[[], None],
+        still: Callable[[Caller, str], Awaitable[bool]] | None = None,
+    ) -> Callable[[], None]:
+        """Watches a caller until the returned function is called; `ended` is called once at most.
+
+        `still` says whether the caller may still do what this is about, if it is not the use of a kernel.
+        """
+        watched = _Watched(caller, path, ended, still or self._still_permitted)
         self._watched.add(watched)
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
@@ -68,12 +79,12 @@ class CallerWatch:
             await self._look()
 
     async def _look(self) -> None:
-        known: dict[tuple[Caller, str], bool] = {}
+        known: dict[tuple[Any, Caller, str], bool] = {}
         for watched in list(self._watched):
-            place = (watched.caller, watched.path)
+            place = (watched.still, watched.caller, watched.path)
             try:
                 if place not in known:
-                    known[place] = await self._still_permitted(*place)
+                    known[place] = await watched.still(watched.caller, watched.path)
             except Unavailable as error:
                 # Not known now is not ended; nobody new gets in meanwhile.
                 self._log.warning("Rights can't be looked at: %s", error.message)

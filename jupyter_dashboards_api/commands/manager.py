@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from .runner_lock import RunnerLock
 from .shared_queue import SharedQueue
 from .store import CommandStore
 from .throttle import Throttle
+from .write_back import Hold
 
 _HOST = socket.gethostname()[:40]
 
@@ -118,9 +119,13 @@ class CommandsManager(LoggingConfigurable):
         kernel_spec_manager: Any,
         hidden_environment: Iterable[str],
         converter: NotebookConverter,
+        hold: Hold | None = None,
         **options: Any,
     ) -> None:
-        """`contents` is the whole of the server's contents manager; the other options are traits."""
+        """`contents` is the whole of the server's contents manager; the other options are traits.
+
+        `hold` keeps uploads away from one of the manager's paths.
+        """
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self.notebooks = notebooks
@@ -128,7 +133,8 @@ class CommandsManager(LoggingConfigurable):
         self._clusters = configured(self.clusters)
         self.contents = contents
         self.feed = CommandFeed(self.max_streams)
-        self.store = CommandStore(database, self._changed)
+        self.store = CommandStore(database, self._changed, self._tell_ended)
+        self._listeners: list[Callable[[CommandInfo], None]] = []
         self.mailer = Mailer(parent=self)
         self.intake = CommandIntake(
             notebooks=notebooks,
@@ -155,6 +161,7 @@ class CommandsManager(LoggingConfigurable):
             hidden_environment=hidden_environment,
             log=logger,
             pool=self.pool,
+            hold=hold,
         )
         self.converter = converter
         converting = ConvertRunner(
@@ -222,6 +229,19 @@ class CommandsManager(LoggingConfigurable):
         if is_new:
             self._queue.wake()
         return command
+
+    async def added(self, command_ids: Sequence[int]) -> None:
+        """Commands were stored otherwise than by `submit`, and wait."""
+        if command_ids:
+            self._queue.wake()
+
+    def on_end(self, listener: Callable[[CommandInfo], None]) -> None:
+        """Calls `listener` in the event loop after this server has ended a command."""
+        self._listeners.append(listener)
+
+    def _tell_ended(self, command: CommandInfo) -> None:
+        for listener in self._listeners:
+            listener(command)
 
     async def throttled(self, commands: Iterable[CommandInfo]) -> frozenset[int]:
         """The ids of those commands that a limit holds back now."""

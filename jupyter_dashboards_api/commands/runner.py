@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import os
 import signal
@@ -13,8 +14,11 @@ from typing import Any
 import psutil
 from jupyter_core.utils import ensure_async
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
+from nbformat import NotebookNode
 
 from ..dashboards.contents import ContentsStore, parent_path
+from ..dashboards.stamp import stamp
+from ..database.tables import now
 from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
 from ..kernels.pool import KernelPool
@@ -28,6 +32,7 @@ from .models import CommandInfo, Outcome
 from .parameters import declared, unknown_names, with_arguments
 from .results import is_cut, packed, storable, text_of
 from .store import CommandStore
+from .write_back import Hold, WriteBack
 
 _PROGRESS_EVERY = 0.3
 _LATE_START_SECONDS = 5.0
@@ -50,13 +55,15 @@ class NotebookRunner:
         start_timeout: float = 60,
         clusters: Mapping[str, Cluster] | None = None,
         pool: KernelPool | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables.
 
-        Without a `pool` every run waits for its kernel's start.
+        Without a `pool` every run waits for its kernel's start. `hold` keeps uploads from writing to a path.
         """
         self._commands = commands
         self._contents = contents
+        self._write_back = WriteBack(contents, hold)
         self._kernels = kernel_manager
         self._specs = kernel_spec_manager
         self._cell_timeout = cell_timeout
@@ -96,7 +103,7 @@ class NotebookRunner:
         progress = _Progress(self._commands, command, cells, log)
         pool = self._pool if language == "python" and not cluster.changes_kernels else None
         error: dict[str, Any] | None = None
-        is_cancelled = False
+        is_cancelled = has_failed_cell = False
         ends: list[asyncio.Task[None]] = []
         try:
             await self._run(command, cluster, kernel_name, pool, notebook, progress, ends, log)
@@ -104,6 +111,7 @@ class NotebookRunner:
         except asyncio.CancelledError:
             is_cancelled = True
         except CellFailed as failed:
+            has_failed_cell = failed.index >= 0
             where = f"Cell {failed.index}" if failed.index >= 0 else "The Spark session"
             ename = storable(failed.ename, _MAX_ERROR_BYTES)
             evalue = storable(failed.evalue, _MAX_ERROR_BYTES)
@@ -124,6 +132,8 @@ class NotebookRunner:
             log.say("Done.")
         elif error is not None:
             log.say(error["message"])
+            if has_failed_cell and command.payload.get("upload_failures"):
+                await self._replace(command.path, original, notebook, log)
         text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
         if is_cut(text):
             log.say("The results are longer than 20 MB: only the notebook has all of them.")
@@ -236,12 +246,14 @@ class NotebookRunner:
 
     async def _replace(self, path: str, original: Any, notebook: Any, log: CommandLogger) -> None:
         """Writes the executed notebook over its source, unless somebody has changed that meanwhile."""
+        executed = NotebookNode(notebook)
+        executed.metadata = copy.deepcopy(notebook.metadata)
+        await asyncio.to_thread(stamp, executed, now())
         try:
-            there, _ = await self._contents.notebook(path)
-            if there != original:
+            if await self._write_back.replace(path, original, executed):
+                log.say("The notebook has the new outputs.")
+            else:
                 log.say("The notebook was changed meanwhile: it is left as it is.")
-                return
-            await self._contents.save_notebook(path, notebook)
         except DashboardsError as error:
             log.say(f"The notebook could not be written: {error.message}")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,7 @@ from ..errors import Conflict, NotFound
 from . import claims
 from .claims import ACTIVE
 from .endings import end_attempt, lose, settle
+from .filtering import filtered, tag_text
 from .models import AttemptInfo, CommandInfo, Filter, Limits, Outcome, ResultFile, Submission
 from .orphans import Orphan
 from .peers import Sight, look, take_over
@@ -26,11 +27,15 @@ class CommandStore:
     """Stores commands, hands out those that wait, notes what becomes of them."""
 
     def __init__(
-        self, database: Database, changed: Callable[[int], None] = lambda command_id: None
+        self,
+        database: Database,
+        changed: Callable[[int], None] = lambda command_id: None,
+        ended: Callable[[CommandInfo], None] = lambda command: None,
     ) -> None:
-        """`changed` is called with a command's id, in the event loop, after its rows have changed."""
+        """Both are called in the event loop, after a command's rows have changed, and after this server has ended it."""
         self._database = database
         self._changed = changed
+        self._ended = ended
         self._refused: list[Callable[[CommandInfo], object]] = []
 
     def tell_refused(self, heard: Callable[[CommandInfo], object]) -> None:
@@ -53,10 +58,7 @@ class CommandStore:
             )
             if known is not None:
                 return _info(known), False
-            command = Command(**_columns(submission))
-            session.add(command)
-            session.flush()
-            return _info(command), True
+            return _info(add_command(session, submission)), True
 
         try:
             return await self._database.write(work)
@@ -81,6 +83,11 @@ class CommandStore:
     async def get(self, command_id: int) -> CommandInfo:
         """A command. Raises `NotFound`."""
         return await self._database.read(lambda session: _info(_found(session, command_id)))
+
+    async def some(self, command_ids: Collection[int]) -> list[CommandInfo]:
+        """The commands of these ids that there are."""
+        wanted = select(Command).where(Command.id.in_(command_ids))
+        return await self._database.read(lambda session: list(map(_info, session.scalars(wanted))))
 
     async def attempts(self, command_id: int) -> list[AttemptInfo]:
         """All tries of a command, the first one first."""
@@ -107,7 +114,7 @@ class CommandStore:
         self, wanted: Filter, limit: int, offset: int
     ) -> tuple[list[CommandInfo], bool]:
         """A page of the history, newest first, and whether there is more."""
-        query = _filtered(wanted).order_by(Command.id.desc()).limit(limit + 1).offset(offset)
+        query = filtered(wanted).order_by(Command.id.desc()).limit(limit + 1).offset(offset)
 
         def look(session: Session) -> tuple[list[CommandInfo], bool]:
             rows = [_info(row) for row in session.scalars(query)]
@@ -150,7 +157,7 @@ class CommandStore:
 
     def _all_changed(self, orphans: list[Orphan]) -> list[Orphan]:
         for orphan in orphans:
-            self._changed(orphan.command.id)
+            self._tell(orphan.command.id, orphan.command)
         return orphans
 
     async def running(self) -> claims.Running:
@@ -305,7 +312,7 @@ class CommandStore:
             return _info(row)
 
         finished = await self._database.write(work)
-        self._changed(command.id)
+        self._tell(command.id, finished)
         return finished
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
@@ -327,7 +334,7 @@ class CommandStore:
             return row.status != before, _info(row)
 
         cancelled = await self._database.write(work)
-        self._changed(command_id)
+        self._tell(command_id, cancelled[1] if cancelled[0] else None)
         return cancelled
 
     async def orphans(self, reason: str) -> list[Orphan]:
@@ -367,13 +374,28 @@ class CommandStore:
     async def hand_back(self, command: CommandInfo, reason: str) -> None:
         """Ends an attempt as `orphans` does, if it still is the command's attempt."""
 
-        def work(session: Session) -> None:
+        def work(session: Session) -> CommandInfo | None:
             row = session.get(Command, command.id, with_for_update=True)
             if row is not None and row.attempt == command.attempt and row.status in ACTIVE:
                 lose(session, row, reason)
+                session.flush()
+                return _info(row)
+            return None
 
-        await self._database.write(work)
-        self._changed(command.id)
+        self._tell(command.id, await self._database.write(work))
+
+    def _tell(self, command_id: int, command: CommandInfo | None) -> None:
+        self._changed(command_id)
+        if command is not None and command.is_final:
+            self._ended(command)
+
+
+def add_command(session: Session, submission: Submission) -> Command:
+    """A new command that waits, in a transaction that may have more to do."""
+    command = Command(**_columns(submission))
+    session.add(command)
+    session.flush()
+    return command
 
 
 def _lose(session: Session, row: Command, reason: str) -> Orphan:
@@ -413,37 +435,6 @@ def _found(session: Session, command_id: int) -> Command:
     return row
 
 
-def _filtered(wanted: Filter) -> Select[Command]:
-    query = select(Command)
-    equal: Sequence[tuple[Any, Any]] = (
-        (Command.owner, wanted.owner),
-        (Command.source, wanted.source),
-        (Command.label, wanted.label),
-        (Command.name, wanted.name),
-        (Command.id, wanted.command_id),
-        (Command.notebook_id, wanted.notebook_id),
-    )
-    for column, value in equal:
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.since is not None:
-        query = query.where(Command.created_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(Command.created_at <= wanted.until)
-    if wanted.command_types:
-        query = query.where(Command.command_type.in_(wanted.command_types))
-    if wanted.statuses:
-        query = query.where(Command.status.in_(wanted.statuses))
-    for tag in wanted.tags:
-        # Tags are JSON texts: one in quotes is one whole tag, whatever else it has.
-        query = query.where(Command.tag_text.contains(_quoted(tag), autoescape=True))
-    return query
-
-
-def _quoted(tag: str) -> str:
-    return f"\n{tag}\n"
-
-
 def _columns(submission: Submission) -> dict[str, Any]:
     return {
         "command_type": submission.command_type,
@@ -454,7 +445,7 @@ def _columns(submission: Submission) -> dict[str, Any]:
         "request_hash": submission.request_hash,
         "name": submission.name,
         "tags": list(submission.tags),
-        "tag_text": "".join(map(_quoted, submission.tags)),
+        "tag_text": tag_text(submission.tags),
         "label": submission.label,
         "source": submission.source,
         "priority": submission.priority,

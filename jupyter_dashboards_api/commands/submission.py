@@ -57,6 +57,7 @@ class RunRequest:
     can_notify: bool
     pool: str | None
     upload_to_source: bool
+    upload_failures: bool
     idempotency_key: str | None
     request_hash: str
 
@@ -92,6 +93,7 @@ class RunRequest:
                 "can_notify": self.can_notify,
                 "pool": self.pool,
                 "upload_to_source": self.upload_to_source,
+                "upload_failures": self.upload_failures,
             },
             request_hash=self.request_hash,
             name=self.name,
@@ -142,6 +144,7 @@ def run_request(
         can_notify=flag(body, "can_notify", default=False),
         pool=text(body, "pool"),
         upload_to_source=is_jupyter and flag(body, "upload_to_source", default=True),
+        upload_failures=is_jupyter and flag(body, "upload_failures", default=False),
         idempotency_key=idempotency_key,
         request_hash=request_hash(body),
     )

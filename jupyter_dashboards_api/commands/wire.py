@@ -92,6 +92,11 @@ def schedule_time(moment: datetime | None) -> str | None:
     return _utc(moment, "minutes") if moment is not None else None
 
 
+def nominal_time(moment: datetime) -> str | None:
+    """The same, with its seconds where it has some, as runs of a Quartz expression may."""
+    return timestamp(moment) if moment.second else schedule_time(moment)
+
+
 def seconds(moment: datetime | None) -> int | None:
     """Unix seconds, as `submit_time`, `start_time` and `end_time` are."""
     return int(moment.timestamp()) if moment is not None else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import stat
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -181,6 +183,27 @@ class ContentsStore:
     async def save_notebook(self, path: str, notebook: NotebookNode) -> None:
         await self._save(path, {"type": "notebook", "format": "json", "content": notebook})
 
+    def on_save(
+        self, begins: Callable[[str, dict[str, Any]], None], ended: Callable[[str], None]
+    ) -> None:
+        """Has saves of the whole contents manager told, whoever saves: path and model, then the path once it is saved.
+
+        `begins` may raise tornado's `HTTPError` to refuse one. Managers that know no hooks tell nothing.
+        """
+        before = getattr(self._manager, "register_pre_save_hook", None)
+        after = getattr(self._manager, "register_post_save_hook", None)
+        if before is None or after is None:
+            return
+
+        def dashboards_before_save(*, model: Any, path: str, **_: Any) -> None:
+            begins(path.strip("/"), model)
+
+        def dashboards_after_save(*, model: Any, **_: Any) -> None:
+            ended(str(model.get("path", "")).strip("/"))
+
+        before(dashboards_before_save)
+        after(dashboards_after_save)
+
     async def save_file(self, path: str, data: bytes) -> None:
         chunked = len(data) > _CHUNK and isinstance(self._manager, _CHUNKED_MANAGERS)
         size = _CHUNK if chunked else max(len(data), 1)
@@ -205,9 +228,23 @@ class ContentsStore:
             made = join_path(made, segment)
             entry = await self.stat(made)
             if entry is None:
-                await self._save(made, {"type": "directory"})
-            elif entry.kind != "directory":
+                try:
+                    await self._save(made, {"type": "directory"})
+                except DashboardsError:
+                    # Somebody else may just have made it.
+                    entry = await self.stat(made)
+                    if entry is None:
+                        raise
+            if entry is not None and entry.kind != "directory":
                 raise InvalidRequest(f"“{made}” is a file, so nothing can be put into it.")
+
+    async def give(self, path: str, user_id: int, group_id: int) -> None:
+        """Gives what lies at `path` to an account of this machine; nothing where the manager keeps no files on its disk."""
+        on_disk = getattr(self._manager, "_get_os_path", None)
+        if on_disk is None:
+            return
+        async with _contents_errors():
+            await asyncio.to_thread(_give, on_disk(self.api_path(path)), user_id, group_id)
 
     async def rename(self, path: str, new_path: str) -> None:
         await self._call(self._manager.rename, path, self.api_path(new_path))
@@ -248,6 +285,20 @@ class ContentsStore:
             size=model.get("size"),
             mimetype=model.get("mimetype"),
         )
+
+
+def _give(file: str, user_id: int, group_id: int) -> None:
+    # Whoever may write to the folder must not get other files by a link that is put in its place.
+    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(opened)
+        if not stat.S_ISDIR(found.st_mode) and (
+            not stat.S_ISREG(found.st_mode) or found.st_nlink > 1
+        ):
+            raise PermissionError
+        os.fchown(opened, user_id, group_id)
+    finally:
+        os.close(opened)
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from traitlets.config import LoggingConfigurable
 
 from .layout import CellInfo, Layout, Placement, layout_of
 from .outputs import Image, OutputReader, Piece
+from .stamp import executed_at
 from .widgets import stored_models
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "nbconvert"
@@ -48,6 +49,8 @@ class RenderedDashboard:
     images: Mapping[str, Image]
     widgets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """For an export: the states of the widgets that it shows, by their ids."""
+    executed_at: datetime | None = None
+    """When a run has written these outputs; None for others."""
 
     @property
     def size(self) -> int:
@@ -147,6 +150,7 @@ class DashboardRenderer(LoggingConfigurable):
         )
         body = html.encode(errors="replace")
         heading = next(filter(None, (_heading(cell["html"]) for cell in cells)), "")
+        executed = executed_at(notebook)
         return RenderedDashboard(
             layout=layout,
             body=body,
@@ -158,9 +162,10 @@ class DashboardRenderer(LoggingConfigurable):
             ),
             title=_title(notebook, heading, path),
             has_heading=bool(heading),
-            as_of=_as_of(notebook.cells) or last_modified,
+            as_of=executed or _as_of(notebook.cells) or last_modified,
             images=reader.images,
             widgets=reader.widgets(),
+            executed_at=executed,
         )
 
     def payload(self, notebook: NotebookNode, view: str | None = None) -> list[dict[str, Any]]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from ..commands.manager import CommandsManager
 from ..commands.models import CommandInfo
-from ..commands.wire import json_object, read_flag, seconds, timestamp, user_id
+from ..commands.wire import json_object, nominal_time, read_flag, seconds, timestamp, user_id
 from .base import DashboardsAPIHandler
 
 
@@ -42,6 +43,11 @@ class CommandsAPIHandler(DashboardsAPIHandler):
         return read_flag(self.get_query_argument(name, ""))
 
 
+def nominal_text(iso: str | None) -> str | None:
+    """When a scheduled command was due, as actions of schedules tell it."""
+    return nominal_time(datetime.fromisoformat(iso)) if iso else None
+
+
 def content_disposition(name: str) -> str:
     """The header that saves an answer as a file of this name, whatever is in it (RFC 6266)."""
     plain = re.sub(r"[^A-Za-z0-9 ._()-]", "_", name)
@@ -52,6 +58,7 @@ def command_model(
     command: CommandInfo, *, with_properties: bool = False, throttled: bool = False
 ) -> dict[str, Any]:
     """The command object, field by field as the API documents it, and what is ours after `error`."""
+    schedule = command.payload.get("schedule") or {}
     waiting_for_retry = command.status == "waiting" and command.attempt > 0
     model: dict[str, Any] = {
         "id": command.id,
@@ -87,6 +94,8 @@ def command_model(
         "perms": None,
         "command": command.payload.get("command", {}),
         "instance": None,
+        "nominal_time": nominal_text(schedule.get("nominal_time")),
+        "sequence_id": schedule.get("sequence_id"),
         "throttled": throttled,
         "error": command.error,
         "user": command.owner,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
+from urllib.parse import quote
 
 from jupyter_server.utils import url_path_join
 
@@ -18,21 +19,17 @@ from ..access.callers import Visit
 from ..dashboards.assets import frontend
 from ..dashboards.cache import CachedDashboard
 from ..dashboards.finder import Found
-from ..dashboards.pages import byte_range, gzip_around, gzip_whole
-from ..dashboards.rendering import RenderedDashboard
+from ..dashboards.pages import byte_range
+from ..dashboards.stamp import utc_text
 from ..errors import NotFound
 from ..kernels.gateway import subprotocols
 from .content_policy import file_type, is_active
+from .delivery import DeliveryMixin
 from .page import PageHandler
 from .static import accepted_encodings
 
 # Stands in the template where the body goes.
 _BODY_MARK = "\x00body\x00"
-
-# A client that takes no more than this holds memory that others need, so its connection is closed.
-_PATIENCE = 60.0
-_SLOWEST = 16 * 1024
-"""Seconds that any answer may take, and the bytes a second of a large one."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Presentation:
     """More for the template."""
 
 
-class DashboardPageHandler(PageHandler):
+class DashboardPageHandler(DeliveryMixin, PageHandler):
     """Sends dashboards and the files beside them."""
 
     async def send_dashboard(self, found: Found, view: str | None, shown: Presentation) -> None:
@@ -84,46 +81,8 @@ class DashboardPageHandler(PageHandler):
         zipped = "gzip" in accepted_encodings(self.request.headers)
         if zipped:
             self.set_header("Content-Encoding", "gzip")
-        await self.deliver(await self._bytes_of(head, cached.rendered, tail, shown.rewrite, zipped))
-
-    async def _bytes_of(
-        self,
-        head: bytes,
-        rendered: RenderedDashboard,
-        tail: bytes,
-        rewrite: Callable[[bytes], bytes] | None,
-        zipped: bool,
-    ) -> bytes:
-        if rewrite is None:
-            if zipped:
-                return gzip_around(head, rendered.body, rendered.deflated, tail)
-            return head + rendered.body + tail
-
-        def made() -> bytes:
-            page = head + rewrite(rendered.body) + tail
-            return gzip_whole(page) if zipped else page
-
-        # Those who wait for their turn hold no page yet.
-        async with self.dashboards.cache.few_at_once:
-            return await asyncio.to_thread(made)
-
-    async def deliver(self, data: bytes) -> None:
-        """Sends the answer. Raises `Unavailable` when too much of others is under way."""
-        with self.dashboards.files_under_way.hold(len(data)):
-            sending = self._finish_in_time(data)
-            # The connection has a copy.
-            del data
-            await sending
-
-    async def _finish_in_time(self, data: bytes) -> None:
-        """Sends the answer, and gives up on a client that takes it too slowly: it is in memory until then."""
-        seconds = _PATIENCE + len(data) / _SLOWEST
-        sending = asyncio.ensure_future(self.finish(data))
-        del data
-        await asyncio.wait({sending}, timeout=seconds)
-        if not sending.done():
-            self.log.warning("Closed: the client reads too slowly. %s", self._request_summary())
-            self.request.connection.close()
+        data = await self.body_between(head, cached.rendered, tail, shown.rewrite, zipped)
+        await self.deliver(data)
 
     def _page_of(self, cached: CachedDashboard, shown: Presentation) -> str:
         """The page with a mark in the place of its body."""
@@ -151,6 +110,12 @@ class DashboardPageHandler(PageHandler):
                 self.settings["kernel_websocket_connection_class"], self.config
             ),
         }
+        if rendered.code_cells and app.refresh.max_streams:
+            place = quote(shown.path, safe="/")
+            config["refreshUrl"] = url_path_join(self.base_url, "_api/refresh", place)
+            config["resultsUrl"] = url_path_join(self.base_url, "_api/results", place)
+            executed = rendered.executed_at
+            config["executedAt"] = utc_text(executed) if executed else ""
         if shown.visit is not None:
             config["pageToken"] = self.access.tokens.page_token(shown.visit)
             config["pageTokenUrl"] = url_path_join(self.base_url, "_api/page_token")
@@ -218,6 +183,6 @@ class DashboardPageHandler(PageHandler):
                 self.set_status(206)
                 self.set_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
                 data = data[start:end]
-        sending = self._finish_in_time(data)
+        sending = self.finish_in_time(data)
         del data
         await sending

@@ -35,10 +35,21 @@ from .notebook_lookup import (
     NotebookLookupHandler,
     NotebookParametersHandler,
 )
+from .notebooks import (
+    NotebookRecordHandler,
+    NotebookRunHandler,
+    NotebookScheduleHandler,
+    NotebooksCountHandler,
+    NotebooksHandler,
+    NotebooksListHandler,
+    NotebookUnscheduleHandler,
+)
 from .openapi import OpenAPIHandler, describe
 from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
 from .permissions import MANAGE_KEYS, OPEN, PUBLIC, PUBLISH, VIEW, Permission
+from .refresh import RefreshHandler, ResultsHandler
+from .scheduler_routes import ACTION, SCHEDULE, SCHEDULE_OR_NAME, SCHEDULER_ROUTES, SEQUENCE
 from .shares import ShareFileHandler, SharePageHandler
 from .sharing import (
     SharingHandler,
@@ -64,8 +75,14 @@ _ANY_API = r"/api/(?:v[0-9.]+|latest)"
 _COMMAND = r"(?P<command_id>[0-9]+)"
 _NOTE = r"(?P<notebook_id>[0-9]+)"
 
+# A sample of the notebooks API has two slashes before it.
+_MORE_SLASHES = r"(?:/*)"
+_NOTEBOOKS = rf"/{_MORE_SLASHES}_notebooks/notebooks"
+_ANY_ID = r"(?P<notebook_id>[^/]+)"
+
 _SHARE = Permission("sharing_configuration:write")
 READ_COMMANDS, RUN_COMMANDS = Permission("command:read"), Permission("command:write")
+READ_NOTEBOOKS, WRITE_NOTEBOOKS = Permission("notebook:read"), Permission("notebook:write")
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,12 @@ class Route:
             (_ANY_API, "/api/v1.2"),
             (_COMMAND, "{command_id}"),
             (_NOTE, "{notebook_id}"),
+            (SCHEDULE, "{schedule_id}"),
+            (SCHEDULE_OR_NAME, "{schedule_id}"),
+            (SEQUENCE, "{sequence}"),
+            (ACTION, "{action_id}"),
+            (_MORE_SLASHES, ""),
+            (_ANY_ID, "{notebook_id}"),
             ("/?", ""),
             (r"\.", "."),
         ):
@@ -155,6 +178,18 @@ ROUTES: tuple[Route, ...] = (
         KernelChannelsHandler,
         {"GET": VIEW},
         "The websocket to a kernel that the caller started; runs the notebook's own cells only.",
+    ),
+    Route(
+        rf"/_api/refresh{_PATH}",
+        RefreshHandler,
+        {"GET": VIEW},
+        "The websocket that tells an open page of newer stored results.",
+    ),
+    Route(
+        rf"/_api/results{_PATH}",
+        ResultsHandler,
+        {"GET": VIEW},
+        "The stored results of a dashboard, as its page shows them first.",
     ),
     Route(
         r"/_api/page_token",
@@ -271,6 +306,10 @@ ROUTES: tuple[Route, ...] = (
             ("file", CommandFileHandler, "The file that a conversion has made."),
         )
     ),
+    *(
+        Route(rf"{_API}/{pattern}/?", handler, permissions, summary)
+        for pattern, handler, permissions, summary in SCHEDULER_ROUTES
+    ),
     Route(
         rf"{_API}/notebooks/?",
         NotebookLookupHandler,
@@ -303,6 +342,48 @@ ROUTES: tuple[Route, ...] = (
             **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), RUN_COMMANDS),
         },
         "What is not there: 404, never a redirect.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/?",
+        NotebooksHandler,
+        dict.fromkeys(("POST", "DELETE", "PUT"), WRITE_NOTEBOOKS),
+        "Make a notebook; delete notebooks.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/_all/?",
+        NotebooksListHandler,
+        {"GET": READ_NOTEBOOKS},
+        "The notebooks that this API has made.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/_count/?",
+        NotebooksCountHandler,
+        {"GET": READ_NOTEBOOKS},
+        "How many they are.",
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/_run/?",
+        NotebookRunHandler,
+        {"GET": RUN_COMMANDS, "POST": RUN_COMMANDS},
+        "Run notebooks, and wait for them.",
+    ),
+    *(
+        Route(
+            rf"{_NOTEBOOKS}/{name}/?",
+            handler,
+            dict.fromkeys(("GET", "POST"), Permission("schedule:write")),
+            summary,
+        )
+        for name, handler, summary in (
+            ("_schedule", NotebookScheduleHandler, "Schedule notebooks."),
+            ("_unschedule", NotebookUnscheduleHandler, "End the schedules of notebooks."),
+        )
+    ),
+    Route(
+        rf"{_NOTEBOOKS}/{_ANY_ID}/?",
+        NotebookRecordHandler,
+        {"GET": READ_NOTEBOOKS, "PUT": WRITE_NOTEBOOKS},
+        "A notebook; rename it.",
     ),
     Route(
         r"/_api/openapi\.json",

@@ -35,6 +35,14 @@ _IMAGES = "_images/"
 _NOTHING = "There is nothing at this address, or not any more."
 
 
+def linked(body: bytes, base_url: str) -> bytes:
+    """A rendered body with the addresses of images that the link itself opens, and that say nothing of the path."""
+    images = re.escape(url_path_join(base_url, "_api/images")).encode()
+    return re.sub(
+        images + rb'/([0-9a-f]{64}\.\w+)\?path=[^"&<> ]*', _IMAGES.encode() + rb"\1", body
+    )
+
+
 class _SharePage(PageHandler):
     """What pages and files of links share."""
 
@@ -234,7 +242,7 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
         view = self.get_query_argument("view", None)
         rendered = (await self.dashboards.cache.get(found.entry, view)).rendered
         self.plain = self.plain or share.settings.get("noHeader") is True
-        theme = share.settings.get("theme")
+        theme, base_url = share.settings.get("theme"), self.base_url
         await self.send_dashboard(
             found,
             view,
@@ -243,19 +251,12 @@ class SharePageHandler(_SharePage, DashboardPageHandler):
                 base_href=f"{files}/",
                 visit=visit,
                 live=share.live,
-                rewrite=self._linked,
+                rewrite=lambda body: linked(body, base_url),
                 variables={
                     "referrer": "no-referrer",
                     **({"theme": theme} if theme in ("light", "dark") else {}),
                 },
             ),
-        )
-
-    def _linked(self, body: bytes) -> bytes:
-        """The body with the addresses of images that the link itself opens, and that say nothing of the path."""
-        images = re.escape(url_path_join(self.base_url, "_api/images")).encode()
-        return re.sub(
-            images + rb'/([0-9a-f]{64}\.\w+)\?path=[^"&<> ]*', _IMAGES.encode() + rb"\1", body
         )
 
     async def _send_payload(self, share: OpenShare, path: str) -> None:

@@ -60,22 +60,26 @@ class NotebookRegistry:
             return found
 
         def make(session: Session) -> NotebookId:
-            notebook = _at(session, path)
-            if notebook is None:
-                notebook = Notebook(
-                    uuid=str(uuid.uuid4()),
-                    short_id="".join(secrets.choice(_LETTERS) for _ in range(_SHORT)),
-                    path=path,
-                )
-                session.add(notebook)
-                session.flush()
-            return _ids(notebook)
+            return _ids(_at(session, path) or _new(session, path))
 
         try:
             return await self._database.write(make)
         except IntegrityError:
             # Another server was first.
             return await self._database.write(make)
+
+    async def reserve(self, path: str) -> NotebookId | None:
+        """The ids of a notebook that is about to be made at a path; None where another one is, or is about to be."""
+        await self.informed()
+
+        def make(session: Session) -> NotebookId | None:
+            return _ids(_new(session, path)) if _at(session, path) is None else None
+
+        try:
+            return await self._database.write(make)
+        except IntegrityError:
+            # Another server was first.
+            return None
 
     async def find(self, path: str) -> NotebookId | None:
         """The ids of the notebook at a path; None when it never needed one."""
@@ -184,6 +188,17 @@ def _at(session: Session, path: str) -> Notebook | None:
     return session.scalar(
         select(Notebook).where(Notebook.path == path, Notebook.deleted_at.is_(None))
     )
+
+
+def _new(session: Session, path: str) -> Notebook:
+    notebook = Notebook(
+        uuid=str(uuid.uuid4()),
+        short_id="".join(secrets.choice(_LETTERS) for _ in range(_SHORT)),
+        path=path,
+    )
+    session.add(notebook)
+    session.flush()
+    return notebook
 
 
 def _below(path: str) -> ColumnElement[bool]:

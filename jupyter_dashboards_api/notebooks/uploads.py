@@ -154,6 +154,16 @@ class NotebookUploads(LoggingConfigurable):
                 self._cache.forget(target)
             return found.path
 
+    @asynccontextmanager
+    async def held(self, api_path: str) -> AsyncIterator[None]:
+        """Keeps uploads and deletions away from what the server's other APIs call `api_path`; waits for those under way."""
+        own = self._store.own_path(api_path)
+        if own is None:
+            yield
+            return
+        async with self._locks.hold(own.removesuffix(".ipynb")):
+            yield
+
     async def settled(self, path: str) -> None:
         """Waits until no upload or deletion is changing the dashboard at `path`, with or without `.ipynb`.
 

@@ -86,7 +86,7 @@ class Visit:
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     sockets: list[str] = field(default_factory=list)
-    """URLs of the websockets that the page opened."""
+    """URLs of the websockets that the page opened to kernels."""
     frames: list[str | bytes] = field(default_factory=list)
     """Websocket frames that the page received."""
 
@@ -106,7 +106,8 @@ class Visit:
 
 
 def listen(visit: Visit, socket: WebSocket) -> None:
-    visit.sockets.append(socket.url)
+    if "/_api/kernels/" in socket.url:
+        visit.sockets.append(socket.url)
     socket.on("framereceived", lambda frame: visit.frames.append(frame))
 
 

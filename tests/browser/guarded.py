@@ -37,11 +37,12 @@ window.closes = [];
 window.WebSocket = class extends WebSocket {
   constructor(...options) {
     super(...options);
-    this.addEventListener("close", ({ code }) => closes.push(code));
+    if (this.url.includes("/_api/kernels/"))
+      this.addEventListener("close", ({ code }) => closes.push(code));
   }
 };
 """
-"""For a page before it loads: notes down with which codes its websockets were closed."""
+"""For a page before it loads: notes down with which codes its kernels' websockets were closed."""
 
 ENDED = 4401
 

@@ -18,7 +18,7 @@ def test_the_stored_outputs_are_there_without_javascript(site: Site) -> None:
     visit = site.visit("/dashboards/nojs", java_script_enabled=False)
     expect(visit.page.get_by_role("heading", name="Sales")).to_be_visible()
     expect(visit.cell(1)).to_contain_text("stored result")
-    expect(visit.page.locator("#dash-asof")).to_contain_text("as of")
+    expect(visit.page.locator("#dash-asof")).to_contain_text("As of")
 
 
 def test_live_outputs_replace_the_stored_ones(site: Site) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell
 
 from jupyter_dashboards_api.commands import execution
 from tests.conftest import Write
@@ -150,30 +150,6 @@ async def test_a_failed_cell_is_named_and_what_ran_before_it_is_kept(
     assert copy.cells[0].outputs[0].text == "before\n"
     assert copy.cells[2].outputs == []
     assert "ZeroDivisionError: division by zero" in await log_of(client, command)
-
-
-async def test_a_source_is_replaced_only_when_that_is_asked_for_and_nobody_has_changed_it(
-    client: CommandClient, start: Any, write_notebook: Write, jp_root_dir: Path
-) -> None:
-    upload = {"command_type": "JupyterNotebookCommand", "upload_to_source": True}
-    write_notebook("own.ipynb", new_code_cell("print(6 * 7)"), kernelspec=KERNEL)
-    command = await client.submit(path="own.ipynb", **upload)
-    assert (await client.ended(command["id"]))["status"] == "done"
-    assert "42" in (jp_root_dir / "own.ipynb").read_text()
-
-    write_notebook(
-        "theirs.ipynb", new_code_cell(PID), new_code_cell(WAIT_FOR_FILE), kernelspec=KERNEL
-    )
-    command = await client.submit(path="theirs.ipynb", **upload)
-    await pid_of(client, command)
-    write_notebook("theirs.ipynb", new_markdown_cell("a newer edit"), kernelspec=KERNEL)
-    (jp_root_dir / "go").touch()
-    assert (await client.ended(command["id"]))["status"] == "done"
-    assert "a newer edit" in (jp_root_dir / "theirs.ipynb").read_text()
-    assert "changed meanwhile" in await log_of(client, command)
-
-
-WAIT_FOR_FILE = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)"
 
 
 async def test_cancelling_a_cell_that_runs_ends_its_kernel(

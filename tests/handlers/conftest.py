@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from nbformat.v4 import new_code_cell
 
-from tests.conftest import Fetch
+from tests.conftest import Fetch, Write
 from tests.kernels.client import Channel
 from tests.notebooks.archives import FORM, form
 
 from .callers import Callers, Client
-from .command_client import CommandClient
+from .command_client import CommandClient, error_of
 from .live import Join, open_channel
+from .scheduler_client import Make
 
 
 @pytest.fixture
@@ -35,6 +37,30 @@ def callers(fetch: Fetch, dashboards: Any) -> Callers:
 def commands(fetch: Fetch, jp_serverapp: Any) -> CommandClient:
     """A client of the commands API with the owner's token. Commands wait: pytest-jupyter starts no extension."""
     return CommandClient(fetch, jp_serverapp.identity_provider.token)
+
+
+@pytest.fixture
+def make_schedule(commands: CommandClient, write_notebook: Write) -> Make:
+    """Makes a schedule of a notebook, daily from noon of a day in 2999 on."""
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    write_notebook("folder/a note.ipynb", new_code_cell("1 + 1"), **kernel)
+
+    async def post(status: int = 200, **fields: Any) -> Any:
+        note_id = await commands.note_id("folder/a%20note.ipynb")
+        body = {
+            "command_type": "SparkCommand",
+            "command": {"note_id": note_id, "language": "notebook"},
+            "start_time": "2999-07-01T12:00Z",
+            "frequency": 1,
+            **fields,
+        }
+        response = await commands.ask("POST", "/scheduler/", body)
+        if status != 200:
+            return error_of(response, status)
+        assert response.code == 200, response.body
+        return json.loads(response.body)
+
+    return post
 
 
 @pytest.fixture

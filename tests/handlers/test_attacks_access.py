@@ -17,7 +17,7 @@ from traitlets.config import Config
 
 from jupyter_dashboards_api.access.callers import NOBODY, Caller
 from jupyter_dashboards_api.access.page_tokens import Visit
-from jupyter_dashboards_api.handlers import dashboard_page
+from jupyter_dashboards_api.handlers import delivery
 from jupyter_dashboards_api.kernels.environment import clean_query
 from jupyter_dashboards_api.server import DashboardsServerApp
 from tests.conftest import Write
@@ -172,8 +172,8 @@ async def test_a_client_that_reads_nothing_does_not_keep_a_page_in_memory(
     http_server_port: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dashboard_page, "_PATIENCE", 0.1)
-    monkeypatch.setattr(dashboard_page, "_SLOWEST", 1024 * MEGABYTE)
+    monkeypatch.setattr(delivery, "_PATIENCE", 0.1)
+    monkeypatch.setattr(delivery, "_SLOWEST", 1024 * MEGABYTE)
     with socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stalled.setblocking(False)

@@ -76,6 +76,7 @@ def commands() -> dict[str, Asked]:
             f"GET {api}/commands/{{command_id}}/{part}": Asked(f"{api}/commands/999/{part}", 404)
             for part in parts
         },
+        **scheduler(),
         f"GET {api}/notebooks": Asked(f"{api}/notebooks{QUERY}", 200),
         f"GET {api}/notebook_dashboard": Asked(f"{api}/notebook_dashboard{QUERY}", 200),
         f"GET {api}/notebooks/{{notebook_id}}/parameters": Asked(
@@ -84,6 +85,72 @@ def commands() -> dict[str, Asked]:
         **{
             f"{method} {api}/PATH": Asked(f"{api}/nothing/", 404)
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        },
+    }
+
+
+def scheduler() -> dict[str, Asked]:
+    api = "/api/v1.2"
+    one = f"{api}/scheduler/{{schedule_id}}"
+    instance = f"{one}/instances/{{command_id}}"
+    return {
+        f"GET {api}/scheduler": Asked(f"{api}/scheduler/", 200),
+        # Far from a schedule, but past the permission.
+        f"POST {api}/scheduler": Asked(f"{api}/scheduler", 422, {}),
+        f"GET {api}/scheduler/preview": Asked(f"{api}/scheduler/preview?frequency=1", 200),
+        f"POST {api}/scheduler/preview": Asked(f"{api}/scheduler/preview", 200, {"frequency": 1}),
+        **{
+            f"{method} {pattern}": Asked(
+                pattern.replace("{schedule_id}", "999")
+                .replace("{command_id}", "999")
+                .replace("{sequence}", "1"),
+                404,
+                {} if method != "GET" else None,
+            )
+            for method, pattern in (
+                ("GET", one),
+                ("PUT", one),
+                ("GET", f"{one}/preview"),
+                ("POST", f"{one}/duplicate"),
+                ("PUT", f"{one}/duplicate"),
+                ("PUT", f"{one}/owner"),
+                ("POST", f"{one}/run"),
+                ("GET", f"{one}/actions"),
+                ("GET", f"{one}/actions/{{sequence}}"),
+                ("GET", f"{one}/instances"),
+                ("GET", instance),
+                ("GET", f"{instance}/logs"),
+                ("GET", f"{instance}/results"),
+                ("POST", f"{instance}/rerun"),
+            )
+        },
+        f"GET {api}/actions": Asked("/api/latest/actions", 200),
+        f"GET {api}/actions/{{action_id}}": Asked(f"{api}/actions/999/", 404),
+        f"PUT {api}/actions/{{action_id}}/kill": Asked(f"{api}/actions/999/kill", 404),
+        f"POST {api}/actions/{{action_id}}/rerun": Asked(f"{api}/actions/999/rerun", 404),
+    }
+
+
+def notebooks() -> dict[str, Asked]:
+    api, no_id = "/_notebooks/notebooks", "603d4b06-be33-41bd-b610-34b41df9653a"
+    return {
+        f"POST {api}": Asked(f"{api}/", 200),
+        f"DELETE {api}": Asked(api, 400),
+        f"PUT {api}": Asked(f"{api}/", 400),
+        f"GET {api}/{{notebook_id}}": Asked(f"{api}/{no_id}", 400),
+        f"PUT {api}/{{notebook_id}}": Asked(f"{api}/{no_id}", 400, {}),
+        f"GET {api}/_all": Asked(f"{api}/_all", 200),
+        f"GET {api}/_count": Asked(f"{api}/_count/", 200),
+        f"GET {api}/_run": Asked(f"{api}/_run", 400),
+        f"POST {api}/_run": Asked(f"{api}/_run", 400, {}),
+        # Without a body a GET changes nothing.
+        **{
+            f"GET {api}/{name}": Asked(f"{api}/{name}", 405)
+            for name in ("_schedule", "_unschedule")
+        },
+        **{
+            f"POST {api}/{name}": Asked(f"{api}/{name}", 400, {})
+            for name in ("_schedule", "_unschedule")
         },
     }
 
@@ -113,6 +180,9 @@ def requests(token: str) -> dict[str, Asked]:
         "GET /_api/kernels/{kernel_id}/channels": Asked(
             "/_api/kernels/none/channels", 404, None, (("Upgrade", "websocket"),)
         ),
+        # No websocket is asked for.
+        "GET /_api/refresh[/PATH]": Asked(f"/_api/refresh/{SHARED}", 400),
+        "GET /_api/results[/PATH]": Asked(f"/_api/results/{SHARED}", 200),
         # Only pages with a token have one to renew.
         "POST /_api/page_token": Asked("/_api/page_token", 400),
         "GET /_api/sharing": Asked(f"/_api/sharing{QUERY}", 200),
@@ -131,6 +201,7 @@ def requests(token: str) -> dict[str, Asked]:
         "PATCH /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none", 404, {}),
         "DELETE /api/personal_api_keys/{id}": Asked("/api/personal_api_keys/none/", 404),
         **commands(),
+        **notebooks(),
         "GET /_api/openapi.json": Asked("/_api/openapi.json", 200),
         "GET /_api/labextensions": Asked("/_api/labextensions", 200),
         "GET /static/dashboards/labextensions/PATH": extension,
@@ -153,7 +224,13 @@ NAMED_SCOPES = {
 }
 
 # What the access rules open, of the paths that are asked for here.
-RIGHTLESS = {"GET /_api/images/NAME", "HEAD /_api/images/NAME", "POST /_api/kernels"}
+RIGHTLESS = {
+    "GET /_api/images/NAME",
+    "HEAD /_api/images/NAME",
+    "POST /_api/kernels",
+    "GET /_api/refresh[/PATH]",
+    "GET /_api/results[/PATH]",
+}
 
 
 def expected(name: str, route: str, permission: Permission, asked: Asked) -> int:

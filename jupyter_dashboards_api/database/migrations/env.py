@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from jupyter_dashboards_api.database import command_tables  # noqa: F401
+from jupyter_dashboards_api.database import command_tables, schedule_tables  # noqa: F401
 from jupyter_dashboards_api.database.tables import Table
 
 connection = context.config.attributes["connection"]

@@ -1,0 +1,226 @@
+"""Who is told of a schedule's runs, and in which words. Pure. API: `notification` of §3 of the specification.
+
+A webhook's call is signed as the Standard Webhooks specification says: receivers have libraries for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..commands.mail import parse_addresses
+from ..commands.submission import flag, number, text
+from ..errors import DashboardsError, Unreadable
+from .fields import zone_named
+from .triggers import Weekly
+
+MAX_WEBHOOK = 2000
+SECRET_PREFIX = "whsec_"  # noqa: S105
+_LEAST_SECRET, _MOST_SECRET = 16, 128
+_LISTED = 200
+"""Runs that a digest lists; of the others it tells how many."""
+
+
+class BadNotice(Unreadable):
+    """What is to be told, or to whom, can't be understood. 422."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Addresses that are told of successes, of failures, or both: of each run, or of a day's at `digest` (hour, minute)."""
+
+    addresses: tuple[str, ...] = ()
+    success: bool = False
+    failure: bool = False
+    digest: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended, or an action without one: `status` is that of its command, or the action's own."""
+
+    schedule_id: int
+    schedule_name: str
+    action_id: int
+    sequence_id: int
+    nominal_time: datetime
+    command_id: int | None
+    status: str
+    reason: str
+    path: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether it is done."""
+        return self.status == "done"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something went wrong; what somebody cancelled has not failed."""
+        return self.status not in ("done", "cancelled")
+
+
+def notice_of(given: Any) -> Notice:
+    """The `notification` of a schedule. Raises `BadNotice`."""
+    if given is None or given == "":
+        return Notice()
+    if not isinstance(given, Mapping):
+        raise BadNotice("notification must be an object.")
+    try:
+        addresses = tuple(parse_addresses(given.get("notification_email_list")))
+    except DashboardsError as error:
+        raise BadNotice(f"notification_email_list: {error.message}") from error
+    digest = None
+    hour = number(given, "digest_time_hour", most=23) or 0
+    minute = number(given, "digest_time_minute", most=59) or 0
+    if flag(given, "is_digest", default=False):
+        digest = (hour, minute)
+    named = any(given.get(name) not in (None, "") for name in ("notify_success", "notify_failure"))
+    success = flag(given, "notify_success", default=bool(addresses) and not named)
+    failure = flag(given, "notify_failure", default=bool(addresses) and not named)
+    # `can_notify` is what the view of a schedule has; false there means that nobody is told.
+    if not flag(given, "can_notify", default=True):
+        return Notice(addresses)
+    if (success or failure or digest) and not addresses:
+        raise BadNotice("notification_email_list is required: nobody would be told.")
+    return Notice(addresses, success, failure, digest)
+
+
+def webhook_of(given: Any) -> tuple[str | None, str | None]:
+    """A webhook's URL and its secret, which is made up where none is given. Raises `BadNotice`."""
+    if given is None or given == "":
+        return None, None
+    if isinstance(given, str):
+        given = {"url": given}
+    if not isinstance(given, Mapping):
+        raise BadNotice("webhook must be a URL, or an object with url and secret.")
+    url = text(given, "url", MAX_WEBHOOK)
+    if url is None or not _is_web(url):
+        raise BadNotice("webhook: url must be an address such as https://example.org/hook.")
+    secret = text(given, "secret", _MOST_SECRET)
+    if secret is None:
+        return url, SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+    try:
+        if len(key_of(secret)) < _LEAST_SECRET:
+            raise BadNotice(f"webhook: secret must have at least {_LEAST_SECRET} bytes.")
+    except binascii.Error as error:
+        raise BadNotice(f"webhook: after {SECRET_PREFIX} the secret must be Base64.") from error
+    return url, secret
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # A password in it would be told to whoever sees the schedule.
+        plain = parts.username is None and parts.password is None and parts.port != 0
+    except ValueError:
+        return False
+    return (
+        plain
+        and parts.scheme in ("https", "http")
+        and bool(parts.hostname)
+        and url.isascii()
+        and url.isprintable()
+        and " " not in url
+    )
+
+
+def key_of(secret: str) -> bytes:
+    """The key of a secret: what follows `whsec_` is Base64, any other text is itself. Raises `binascii.Error`."""
+    if secret.startswith(SECRET_PREFIX):
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    return secret.encode()
+
+
+def signed_headers(secret: str, message_id: str, moment: datetime, body: bytes) -> dict[str, str]:
+    """The headers of a call: its id, its time in Unix seconds, and the HMAC-SHA256 of both and the body."""
+    stamp = str(int(moment.timestamp()))
+    signed = b".".join((message_id.encode(), stamp.encode(), body))
+    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def webhook_message(run: Run, moment: datetime) -> dict[str, Any]:
+    """What a webhook is told of a run."""
+    return {
+        "type": f"run.{'succeeded' if run.has_succeeded else 'failed' if run.has_failed else 'cancelled'}",
+        "timestamp": moment.isoformat(timespec="seconds"),
+        "data": {
+            "schedule_id": run.schedule_id,
+            "schedule_name": run.schedule_name,
+            "action_id": run.action_id,
+            "sequence_id": run.sequence_id,
+            "nominal_time": run.nominal_time.isoformat(timespec="seconds"),
+            "command_id": run.command_id,
+            "status": run.status,
+            "reason": run.reason,
+            "path": run.path,
+            "start_time": run.started_at and int(run.started_at.timestamp()),
+            "end_time": run.ended_at and int(run.ended_at.timestamp()),
+        },
+    }
+
+
+def body_of(message: Mapping[str, Any]) -> bytes:
+    """A webhook's message as it is sent and signed."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def mail_of(run: Run) -> dict[str, str]:
+    """Subject and text of the mail of one run."""
+    word = "succeeded" if run.has_succeeded else "failed"
+    lines = [
+        f"Run {run.sequence_id} of the schedule {run.schedule_name} {word}.",
+        "",
+        f"Notebook: {run.path}",
+        f"Due: {_shown(run.nominal_time)}",
+        f"Started: {_shown(run.started_at)}",
+        f"Ended: {_shown(run.ended_at)}",
+        f"Status: {run.status}",
+        *([f"Reason: {run.reason}"] if run.reason else []),
+        *([f"Command: {run.command_id}"] if run.command_id is not None else []),
+    ]
+    return {
+        "subject": f"{run.schedule_name}: run {run.sequence_id} {word}",
+        "text": "\n".join(lines),
+    }
+
+
+def digest_of(name: str, runs: Sequence[Run]) -> dict[str, str]:
+    """Subject and text of the mail of several runs, the oldest first."""
+    failed = sum(run.has_failed for run in runs)
+    counts = f"{len(runs)} run{'s' if len(runs) != 1 else ''}, {failed} failed"
+    lines = [f"Schedule {name}: {counts}.", ""]
+    for run in runs[-_LISTED:]:
+        reason = f": {run.reason}" if run.reason else ""
+        lines.append(f"{_shown(run.nominal_time)}  run {run.sequence_id}  {run.status}{reason}")
+    if len(runs) > _LISTED:
+        lines.insert(2, f"(The {len(runs) - _LISTED} before these are not listed.)")
+    return {"subject": f"{name}: {counts}", "text": "\n".join(lines)}
+
+
+def next_digest(notice: Notice, time_zone: str, after: datetime) -> datetime | None:
+    """When the next digest is due; None for a notice without one."""
+    if notice.digest is None:
+        return None
+    every_day = Weekly(frozenset(range(1, 8)), time(*notice.digest), None, zone_named(time_zone))
+    return every_day.next_after(after)
+
+
+def _shown(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment is not None else "-"

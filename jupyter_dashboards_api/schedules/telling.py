@@ -1,0 +1,145 @@
+"""Runs that have ended, and who is to be told of them: noted in one transaction, delivered by `notifier.py`.
+
+For one database session. Each action is told of once, whichever server ended it and however often one looks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from ..commands.models import FINAL as ENDED
+from ..database.command_tables import Command
+from ..database.schedule_tables import Notification, Schedule, ScheduleAction
+from .models import WAITING_FOR_DEPENDENCIES
+from .notices import Notice, Run, digest_of, mail_of, next_digest, notice_of, webhook_message
+
+MAIL, WEBHOOK = "mail", "webhook"
+
+_AT_ONCE = 200
+_DIGESTS = 20
+_MOST_OF_A_DIGEST = 10_000
+
+
+def tell(session: Session, moment: datetime) -> tuple[int, bool]:
+    """Notes who is to be told of what has ended; how much is to be told, and whether there may be more."""
+    noted = 0
+    found = session.execute(
+        _runs()
+        .where(
+            ScheduleAction.told_at.is_(None),
+            or_(
+                Command.status.in_(ENDED),
+                and_(
+                    ScheduleAction.command_id.is_(None),
+                    ScheduleAction.status != WAITING_FOR_DEPENDENCIES,
+                ),
+            ),
+        )
+        .order_by(ScheduleAction.id)
+        .limit(_AT_ONCE)
+        .with_for_update(of=ScheduleAction, skip_locked=True)
+    ).all()
+    for action, schedule, command in found:
+        action.told_at = moment
+        notice = _notice(schedule)
+        run = _run(action, schedule, command)
+        if _concerns(notice, run) and notice.digest is None:
+            _note(session, schedule, MAIL, json.dumps(notice.addresses), mail_of(run))
+            noted += 1
+        url = (schedule.fields.get("webhook") or {}).get("url")
+        if url and schedule.webhook_secret:
+            _note(session, schedule, WEBHOOK, url, webhook_message(run, moment))
+            noted += 1
+    return noted, len(found) == _AT_ONCE
+
+
+def digest(session: Session, moment: datetime) -> int:
+    """Notes the mails of a day's runs that are due; how many schedules that were."""
+    due = session.scalars(
+        select(Schedule)
+        .where(Schedule.digest_at <= moment)
+        .order_by(Schedule.digest_at)
+        .limit(_DIGESTS)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for schedule in due:
+        notice = _notice(schedule)
+        since = schedule.digested_at or schedule.created_at
+        rows = session.execute(
+            _runs()
+            .where(
+                ScheduleAction.schedule_id == schedule.id,
+                ScheduleAction.told_at > since,
+                ScheduleAction.told_at <= moment,
+            )
+            .order_by(ScheduleAction.id)
+            .limit(_MOST_OF_A_DIGEST)
+        ).all()
+        runs = [_run(*row) for row in rows]
+        wanted = [run for run in runs if _concerns(notice, run)]
+        if wanted and notice.addresses:
+            text = digest_of(schedule.name, wanted)
+            _note(session, schedule, MAIL, json.dumps(notice.addresses), text)
+        schedule.digested_at = moment
+        set_digest(schedule, moment)
+    return len(due)
+
+
+def set_digest(schedule: Schedule, moment: datetime) -> None:
+    """Says when a schedule's next digest is due. For a schedule whose `fields` have been read."""
+    zone = str(schedule.fields.get("time_zone") or "UTC")
+    schedule.digest_at = next_digest(_notice(schedule), zone, moment)
+
+
+def next_digest_at(session: Session) -> datetime | None:
+    """When the first digest is due."""
+    return session.scalar(
+        select(func.min(Schedule.digest_at)).where(Schedule.digest_at.is_not(None))
+    )
+
+
+def _concerns(notice: Notice, run: Run) -> bool:
+    return (run.has_succeeded and notice.success) or (run.has_failed and notice.failure)
+
+
+def _notice(schedule: Schedule) -> Notice:
+    return notice_of(schedule.fields.get("notification"))
+
+
+def _runs() -> Select[ScheduleAction, Schedule, Command]:
+    return (
+        select(ScheduleAction, Schedule, Command)
+        .join(Schedule, Schedule.id == ScheduleAction.schedule_id)
+        .outerjoin(Command, Command.id == ScheduleAction.command_id)
+    )
+
+
+def _run(action: ScheduleAction, schedule: Schedule, command: Command | None) -> Run:
+    error: Mapping[str, Any] = (command.error if command is not None else None) or {}
+    return Run(
+        schedule_id=schedule.id,
+        schedule_name=schedule.name,
+        action_id=action.id,
+        sequence_id=action.sequence_id,
+        nominal_time=action.nominal_time,
+        command_id=action.command_id,
+        status=action.status or (command.status if command is not None else ""),
+        reason=action.reason or str(error.get("message", "")),
+        path=command.path if command is not None else "",
+        started_at=command.started_at if command is not None else None,
+        ended_at=command.ended_at if command is not None else None,
+    )
+
+
+def _note(
+    session: Session, schedule: Schedule, kind: str, target: str, message: Mapping[str, Any]
+) -> None:
+    session.add(
+        Notification(schedule_id=schedule.id, kind=kind, target=target, message=dict(message))
+    )

@@ -1,0 +1,146 @@
+"""Runs that wait for files, on both databases. The clock and what is there are arguments here."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jupyter_dashboards_api.commands.store import CommandStore
+from jupyter_dashboards_api.database.engine import Database
+from jupyter_dashboards_api.database.tables import now
+from jupyter_dashboards_api.errors import InvalidRequest, StorageFailed
+from jupyter_dashboards_api.schedules.dependencies import InvalidFiles, files_at, read_files
+from jupyter_dashboards_api.schedules.models import Bounds, ScheduleInfo
+from jupyter_dashboards_api.schedules.store import ScheduleStore
+from jupyter_dashboards_api.schedules.waiting import WaitingActions
+
+from .test_firing import NOON, hourly, made, notebook
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def schedules(database: Database) -> ScheduleStore:
+    return ScheduleStore(database, Bounds())
+
+
+@pytest.fixture
+def there() -> set[str]:
+    """The files that are there."""
+    return set()
+
+
+@pytest.fixture
+def waiting(database: Database, there: set[str]) -> WaitingActions:
+    async def is_there(path: str) -> bool:
+        if path == "broken.csv":
+            raise StorageFailed("The storage does not work.")
+        return path in there
+
+    return WaitingActions(database, is_there, MINUTE)
+
+
+async def one(
+    database: Database, schedules: ScheduleStore, *files: str, **fields: Any
+) -> ScheduleInfo:
+    """A schedule of which an action waits for files, ten minutes at most."""
+    waits = {"dependency_info": {"files": list(files)}, "time_out": 10}
+    number = await notebook(database)
+    (schedule,) = await schedules.create([hourly(number, fields=waits, **fields)])
+    found = await schedules.look(NOON)
+    assert found.waits_for_files
+    assert found.command_ids == ()
+    return schedule
+
+
+async def statuses(schedules: ScheduleStore) -> list[tuple[str, str]]:
+    return [(each.status, each.reason) for each in (await schedules.actions(10, 0))[0]]
+
+
+async def test_a_command_is_made_when_all_files_are_there_and_only_one(
+    database: Database, schedules: ScheduleStore, waiting: WaitingActions, there: set[str]
+) -> None:
+    await one(database, schedules, "a.csv", "b-%H.csv")
+    there.add("a.csv")
+    moment = now()
+    found = await waiting.look(moment)
+    assert (found.command_ids, found.next_look) == ((), moment + MINUTE)
+    there.add("b-12.csv")
+    looks = await asyncio.gather(*(waiting.look(now()) for _ in range(4)))
+    assert sum(len(each.command_ids) for each in looks) == 1
+    assert await made(database) == [NOON]
+    assert (await waiting.look(now())).next_look is None
+
+
+async def test_what_does_not_come_in_time_is_not_found_and_leaves_its_place(
+    database: Database, schedules: ScheduleStore, waiting: WaitingActions
+) -> None:
+    schedule = await one(database, schedules, "a.csv", "broken.csv")
+    # A second nominal time has no place while the first one waits.
+    found = await schedules.look(NOON + timedelta(hours=1))
+    assert found.next_look == NOON + timedelta(hours=1) + MINUTE
+    assert (await waiting.look(now() + 9 * MINUTE)).next_look is not None
+    ended = await waiting.look(now() + 11 * MINUTE)
+    assert (ended.has_ended, ended.next_look) == (True, None)
+    assert await statuses(schedules) == [("not_found", "Not there in time:\na.csv\nbroken.csv")]
+    assert await made(database) == []
+    assert await schedules.next_look() == NOON + timedelta(hours=1)
+    assert (await schedules.get(schedule.id)).status == "RUNNING"
+
+
+async def test_the_run_of_a_killed_schedule_waits_no_more(
+    database: Database, schedules: ScheduleStore, waiting: WaitingActions, there: set[str]
+) -> None:
+    schedule = await one(database, schedules, "a.csv")
+    await schedules.set_status(schedule.id, "KILLED")
+    there.add("a.csv")
+    await waiting.look(now())
+    assert await statuses(schedules) == [("cancelled", "The schedule was killed.")]
+    assert await made(database) == []
+
+
+async def test_a_rerun_waits_too(
+    database: Database,
+    schedules: ScheduleStore,
+    waiting: WaitingActions,
+    there: set[str],
+) -> None:
+    await one(database, schedules, "a.csv")
+    (action,), _ = await schedules.actions(10, 0)
+    with pytest.raises(InvalidRequest):
+        await schedules.rerun(action.id, 5)
+    assert await waiting.cancel(action.id)
+    assert not await waiting.cancel(action.id)
+    again = await schedules.rerun(action.id, 5)
+    assert again.status == "waiting for dependencies"
+    there.add("a.csv")
+    (command_id,) = (await waiting.look(now())).command_ids
+    command = await CommandStore(database).get(command_id)
+    assert command.payload["schedule"]["nominal_time"] == NOON.isoformat()
+
+
+def test_dates_in_names_are_the_nominal_time_on_the_zone_s_clock() -> None:
+    from zoneinfo import ZoneInfo
+
+    nominal = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+    found = files_at(["%Y/%m/%d/%H%M 100%.csv"], nominal, ZoneInfo("Europe/Berlin"))
+    assert found == ("2027/01/01/0030 100%.csv",)
+
+
+def test_files_are_paths_of_this_server_and_windows_and_tables_are_refused() -> None:
+    assert read_files({"files": ["/a/b.csv", {"path": "c.csv", "window_end": "0"}, "a/b.csv"]}) == (
+        "a/b.csv",
+        "c.csv",
+    )
+    for given in (
+        {"files": ["s3://bucket/x"]},
+        {"files": [{"path": "a", "window_start": "-1"}]},
+        {"files": ["../a"]},
+        {"hive_tables": ["t"]},
+        7,
+    ):
+        with pytest.raises(InvalidFiles):
+            read_files(given)
