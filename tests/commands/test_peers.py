@@ -153,7 +153,7 @@ async def test_servers_share_what_is_to_be_done_and_either_cancels_what_the_othe
     one, two = await new_server("one"), await new_server("two")
     numbers = [await one.submit() for _ in range(6)]
     await reached(lambda: len(one.ran) == len(two.ran) == 2)
-    assert one.queue.places == 4
+    await reached(lambda: one.queue.places == 4)
     for server, other in ((one, two), (two, one)):
         (number, *_) = server.ran
         assert (await other.store.cancel(number))[0]
