@@ -259,7 +259,7 @@ class Carrier:
             timeout=_SECONDS,
         )
         app = App(connector=connector)
-        app.job_manager = with_row(connector, lambda: self.id)
+        app.job_manager = with_row(connector, lambda: self.id, self._again)
 
         @app.task(name=_TASK, queue=_QUEUE)
         async def look() -> None:

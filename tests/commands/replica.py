@@ -1,6 +1,6 @@
 """One server of the conformance suite: the real queue in a process of its own, whose commands keep a journal.
 
-`replicas.py` starts it, tells it on its standard input what to do, and reads the journal. A command's payload says in
+`replicas.py` starts it, tells it what to do, and reads the journal. A command's payload says in
 `steps` what each attempt does (the last one stands for all later ones): a number is seconds, a text a gate, a file that
 it waits for.
 """
@@ -11,9 +11,10 @@ import asyncio
 import json
 import logging
 import os
-import sys
 import threading
 import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -120,24 +121,25 @@ class Server:
             await asyncio.sleep(0.02)
 
 
-async def obey(server: Server) -> None:
+async def obey(server: Server, told: Connection) -> None:
     """Carries out what comes, each with its answer, until it is to stop."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
     async def carry_out(number: int, what: str, fields: dict[str, Any]) -> None:
-        answer: list[Any]
+        answer: tuple[int, Any, str | None]
         try:
-            answer = [number, await getattr(server, what)(**fields), None]
+            answer = (number, await getattr(server, what)(**fields), None)
         except Exception as error:
-            answer = [number, None, repr(error)]
-        print(json.dumps(answer), flush=True)
+            answer = (number, None, repr(error))
+        told.send(answer)
         if what == "stop":
             stopped.set()
 
     def listen() -> None:
-        for line in sys.stdin:
-            asyncio.run_coroutine_threadsafe(carry_out(*json.loads(line)), loop)
+        with suppress(EOFError, OSError):
+            while True:
+                asyncio.run_coroutine_threadsafe(carry_out(*told.recv()), loop)
         # The tests are gone.
         os._exit(1)
 
@@ -145,8 +147,12 @@ async def obey(server: Server) -> None:
     await stopped.wait()
 
 
-if __name__ == "__main__":
+def main(settings: dict[str, Any], told: Connection) -> None:
+    """Of a process of its own."""
+    log = os.open(settings["log"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+    for each in (1, 2):
+        os.dup2(log, each)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    asyncio.run(obey(Server(json.loads(sys.argv[1]))))
+    asyncio.run(obey(Server(settings), told))
     # Its thread still listens.
     os._exit(0)

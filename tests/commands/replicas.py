@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +24,11 @@ from jupyter_dashboards_api.database.command_tables import Command, CommandAttem
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.errors import Unavailable
 
-ROOT = Path(__file__).parents[2]
+from .replica import main
+
+# Started from one process that has loaded everything already, and has no threads.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([main.__module__, "pytest"])
 
 SECONDS = 60.0
 """How long anything may take. Nothing that is asserted hangs on how long it takes."""
@@ -76,21 +81,17 @@ class Ended:
 class Replica:
     """A process of `replica.py`."""
 
-    def __init__(self, name: str, settings: dict[str, Any], errors: Path) -> None:
-        self.name = name
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.name = settings["name"]
         self._numbers = 0
         self._asked: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
         self._is_gone = False
-        with errors.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.commands.replica", json.dumps(settings)],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        self._line, theirs = _PROCESSES.Pipe()
+        self.process = _PROCESSES.Process(target=main, args=(settings, theirs))
+        self.process.start()
+        # Only the process itself keeps that end open.
+        theirs.close()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -103,12 +104,9 @@ class Replica:
                 return answer
             self._numbers += 1
             self._asked[self._numbers] = answer
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps([self._numbers, what, fields]) + "\n")
-            self.process.stdin.flush()
-        except OSError:
-            pass  # Then the listener says so.
+        # If it is gone by now, the listener says so.
+        with contextlib.suppress(OSError):
+            self._line.send((self._numbers, what, fields))
         return answer
 
     def submit(self, *steps: float | str, **fields: Any) -> int:
@@ -125,15 +123,15 @@ class Replica:
         return cancelled
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            number, answer, error = json.loads(line)
-            with self._lock:
-                asked = self._asked.pop(number)
-            if error is None:
-                asked.set_result(answer)
-            else:
-                asked.set_exception(RuntimeError(error))
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                number, answer, error = self._line.recv()
+                with self._lock:
+                    asked = self._asked.pop(number)
+                if error is None:
+                    asked.set_result(answer)
+                else:
+                    asked.set_exception(RuntimeError(error))
         with self._lock:
             self._is_gone = True
             left, self._asked = self._asked, {}
@@ -189,9 +187,9 @@ class Fleet:
 
     def close(self) -> None:
         """Ends all replicas. What is printed is shown when a test fails."""
-        for replica in self._alive:
-            replica.process.kill()
-            replica.process.wait(SECONDS)
+        for each in self._alive:
+            each.process.kill()
+            each.process.join(SECONDS)
         self.database.close()
         for file in sorted([*self._folder.glob("*.log"), self._journal]):
             print(f"--- {file.name}", *file.read_text().splitlines()[-_SHOWN:], sep="\n")
@@ -206,36 +204,39 @@ class Fleet:
     def settings(self, name: str, url: str = "") -> dict[str, Any]:
         """What makes a new replica."""
         self._starts[name] += 1
-        return {**self._settings, "name": f"{name}{self._starts[name]}", "url": url or self.url}
+        return {
+            **self._settings,
+            "name": f"{name}{self._starts[name]}",
+            "url": url or self.url,
+            "log": str(self._folder / f"{name}.log"),
+        }
 
     def _new(self, name: str, url: str) -> Replica:
-        settings = self.settings(name, url)
-        replica = Replica(settings["name"], settings, self._folder / f"{name}.log")
-        self._alive.append(replica)
-        return replica
+        self._alive.append(Replica(self.settings(name, url)))
+        return self._alive[-1]
 
     def kill(self, replica: Replica) -> None:
         """As `kill -9` does."""
         replica.process.kill()
-        replica.process.wait(SECONDS)
+        replica.process.join(SECONDS)
         self._alive.remove(replica)
         self._note("killed", replica)
 
     def stop(self, replica: Replica) -> None:
         """As a server stops that is asked to."""
         replica.ask("stop").result(SECONDS)
-        replica.process.wait(SECONDS)
+        replica.process.join(SECONDS)
         self._alive.remove(replica)
 
     def freeze(self, replica: Replica) -> None:
         """As a machine that sleeps. From now on its commands may be run by others, though it lives."""
-        replica.process.send_signal(signal.SIGSTOP)
+        os.kill(replica.process.pid, signal.SIGSTOP)
         process = psutil.Process(replica.process.pid)
         until(lambda: process.status() == psutil.STATUS_STOPPED)
         self._note("frozen", replica)
 
     def thaw(self, replica: Replica) -> None:
-        replica.process.send_signal(signal.SIGCONT)
+        os.kill(replica.process.pid, signal.SIGCONT)
 
     def cut_off(self, replica: Replica) -> None:
         """Notes that others may run its commands though it lives."""

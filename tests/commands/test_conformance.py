@@ -65,31 +65,22 @@ def other_url(request: pytest.FixtureRequest, database_url: str, tmp_path: Path)
     return server.new_database()
 
 
-def test_a_killed_server_loses_nothing_and_runs_again_only_what_may(fleet: NewFleet) -> None:
+def test_a_killed_server_loses_nothing_that_it_took_and_runs_again_only_what_may(
+    fleet: NewFleet,
+) -> None:
     ours = fleet(places=2)
     (server,) = ours.start("a")
     may = server.submit("never", 0, retry=1)
     must_not = server.submit("never")
-    waits = [server.submit(0) for _ in range(3)]
     ours.until_begun(may, must_not)
+    waits = [server.submit(0) for _ in range(20)]
     ours.kill(server)
     ours.start("a")
     ended = ours.settled()
     assert ended[may].outcomes == ["lost", "done"]
     assert ended[must_not].outcomes == ["lost"]
     assert (ended[must_not].status, ended[must_not].error) == ("error", LOST)
-    assert [ended[each].outcomes for each in waits] == [["done"]] * 3
-
-
-def test_what_was_acknowledged_survives_the_server_that_took_it(fleet: NewFleet) -> None:
-    ours = fleet()
-    (server,) = ours.start("a")
-    numbers = [server.submit(0, retry=1) for _ in range(20)]
-    ours.kill(server)
-    ours.start("a")
-    ended = ours.settled()
-    assert sorted(ended) == numbers
-    assert {each.status for each in ended.values()} == {"done"}
+    assert [ended[each].outcomes for each in waits] == [["done"]] * 20
 
 
 def test_of_many_none_is_lost_or_run_twice_however_servers_are_killed(fleet: NewFleet) -> None:
@@ -134,10 +125,10 @@ def test_a_server_that_was_frozen_goes_on_with_what_it_ran(fleet: NewFleet) -> N
     numbers = [server.submit("gate", retry=1) for _ in range(3)]
     ours.until_begun(*numbers)
     ours.freeze(server)
-    time.sleep(ours.pause)
+    time.sleep(ours.pause / 1.5)
     ours.thaw(server)
     # Long enough for a look at who is dead.
-    ours.until("done", server.submit(ours.pause / 2, retry=1))
+    ours.until("done", server.submit(ours.pause / 3, retry=1))
     ours.open("gate")
     assert [each.outcomes for each in ours.settled().values()] == [["done"]] * 4
 

@@ -207,7 +207,7 @@ def test_servers_outlast_their_database_and_take_nothing_from_each_other(tmp_pat
             server.stop()
             fleet.open("early")
             until(lambda: fleet.noted("done", ending).total() == 4)
-            time.sleep(3 * beat)
+            time.sleep(2.5 * beat)
             # One is back before the other, looks, is away again for longer than a second look has to wait, and looks.
             server.start()
             until_seen(fleet, 1, 1.5 * beat)
@@ -219,7 +219,6 @@ def test_servers_outlast_their_database_and_take_nothing_from_each_other(tmp_pat
             time.sleep(BEAT)
             late.mend()
             until_seen(fleet, 2, 1.5 * beat)
-            time.sleep(2 * beat)
             fleet.until("done", *ending)
             fleet.until("done", sent_again(first), sent_again(second))
             fleet.open("gate")

@@ -1,4 +1,7 @@
-"""A server that is killed at any moment loses no command, and runs none twice without counting it."""
+"""A server that is killed at any moment loses no command, and runs none twice without counting it: with real kernels.
+
+What else may befall the queue: `test_conformance.py`.
+"""
 
 from __future__ import annotations
 
@@ -144,6 +147,8 @@ def test_servers_share_commands_and_when_one_is_killed_the_other_takes_over(
             # And a command is cancelled from where it does not run.
             ask(second, "PUT", f"commands/{told}", {"status": "kill"})
             assert until(second, told, "cancelled")["attempt"] == 1
+            # Killed while it runs some of many.
+            many = [submit(first, "short.ipynb", retry=3) for _ in range(8)]
             kill(first)
             lost = until(second, must_not, "error")
             assert "stopped" in lost["error"]["message"]
@@ -153,6 +158,8 @@ def test_servers_share_commands_and_when_one_is_killed_the_other_takes_over(
             ask(second, "PUT", f"commands/{may}", {"status": "kill"})
             again = until(second, may, "cancelled")
             assert [each["outcome"] for each in again["attempts"]] == ["lost", "cancelled"]
+            for number in many:
+                assert_done(second, number)
 
 
 def cut_off(option: str) -> None:
@@ -168,24 +175,27 @@ def cut_off(option: str) -> None:
     engine.dispose()
 
 
-def test_none_of_many_is_lost_when_the_server_is_killed_again_and_again(
-    tmp_path: Path, database_url: str
-) -> None:
+def test_none_of_many_is_lost_when_the_server_is_killed_again_and_again(tmp_path: Path) -> None:
     folder = tmp_path / "notebooks"
     folder.mkdir()
     write(folder, "short.ipynb", "print(6 * 7)")
     numbers: list[int] = []
     chance = random.Random(7)
-    for _ in range(3 if database_url.startswith("sqlite") else 2):
-        with dashboards_server(folder, tmp_path, f"--Database.url={database_url}") as server:
+    for _ in range(2):
+        with dashboards_server(folder, tmp_path) as server:
             # Each was acknowledged before the server died.
             numbers += [submit(server, "short.ipynb", retry=3) for _ in range(8)]
             time.sleep(chance.uniform(0.05, 1.2))
             kill(server)
-    with dashboards_server(folder, tmp_path, f"--Database.url={database_url}") as server:
+    with dashboards_server(folder, tmp_path) as server:
         for number in numbers:
-            command = until(server, number, "done", "error")
-            assert command["status"] == "done", command["error"]
-            outcomes = [each["outcome"] for each in command["attempts"]]
-            assert outcomes == ["lost"] * (command["attempt"] - 1) + ["done"]
+            assert_done(server, number)
     assert numbers == sorted(set(numbers))
+
+
+def assert_done(server: ServerProcess, number: int) -> None:
+    """A command is done, and each attempt that a killed server broke off is counted."""
+    command = until(server, number, "done", "error")
+    assert command["status"] == "done", command["error"]
+    outcomes = [each["outcome"] for each in command["attempts"]]
+    assert outcomes == ["lost"] * (command["attempt"] - 1) + ["done"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -152,7 +153,7 @@ async def test_servers_share_what_is_to_be_done_and_either_cancels_what_the_othe
     one, two = await new_server("one"), await new_server("two")
     numbers = [await one.submit() for _ in range(6)]
     await reached(lambda: len(one.ran) == len(two.ran) == 2)
-    assert one.queue.places == 4
+    await reached(lambda: one.queue.places == 4)
     for server, other in ((one, two), (two, one)):
         (number, *_) = server.ran
         assert (await other.store.cancel(number))[0]
@@ -210,6 +211,35 @@ async def test_a_server_that_starts_clears_away_tokens_whose_server_is_gone(
     async with asyncio.timeout(SECONDS):
         while await database.read(lambda session: session.scalar(count)):
             await asyncio.sleep(0.02)
+
+
+async def test_a_server_hears_of_what_is_new_again_when_the_database_was_away_for_a_moment() -> (
+    None
+):
+    with Postgres() as own:
+        database = Database(url=own.new_database())
+        database.open()
+        server = Server(database, "one")
+        await server.queue.start()
+        await reached(lambda: listeners(database.url) == 1)
+        # So short that only who listens notices.
+        await asyncio.to_thread(own.stop)
+        await asyncio.to_thread(own.start)
+        await reached(lambda: listeners(database.url) == 1)
+        server.go.set()
+        assert (await until(server.store, await server.submit(), "done")).attempt == 1
+        await server.queue.stop()
+        database.close()
+
+
+def listeners(url: str) -> int:
+    """How many servers wait for tokens."""
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%procrastinate%'"
+            " AND datname = current_database()"
+        )
+        return int((found.fetchone() or (0,))[0])
 
 
 async def test_what_a_server_leaves_that_stops_is_taken_by_another_one(new_server: New) -> None:
