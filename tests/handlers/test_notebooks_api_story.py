@@ -52,7 +52,8 @@ async def test_a_notebook_is_made_renamed_run_scheduled_and_deleted(
     look = await store.look(live[0].next_time)
     await dashboards.commands.added(look.command_ids)
     for command_id in look.command_ids:
-        assert (await commands.ended(command_id))["status"] == "done"
+        ended = await commands.ended(command_id)
+        assert (ended["status"], ended["error"]) == ("done", None)
     records = await notebooks.good("GET", "_all")
     assert [each["no_of_runs"] for each in records] == [2, 1]
     assert {each["schedule"]["time"] for each in records} == {"07:00"}
