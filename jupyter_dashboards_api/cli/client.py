@@ -83,6 +83,16 @@ class CommandsClient:
         """The id of the notebook at a path of the server."""
         return int(self.get("notebooks", path=path)["notebooks"][0]["id"])
 
+    def schedule(self, text: str) -> dict[str, Any]:
+        """The schedule of an id or a name. Raises `Refused`."""
+        found: dict[str, Any] = self.get(f"scheduler/{quote(text, safe='')}")
+        return found
+
+    def schedule_id(self, text: str) -> int:
+        """The id that is meant by an id or a name. Raises `Refused`."""
+        is_number = text.isascii() and text.isdecimal() and len(text) <= 15
+        return int(text) if is_number else int(self.schedule(text)["id"])
+
     def answers(self) -> bool:
         """Whether the server has the commands API, and lets this token use it; asked once."""
         try:

@@ -23,7 +23,7 @@ _HEADINGS = ("ID", "SCHEDULE", "TIME", "STATUS", "COMMAND", "STARTED", "TOOK", "
 def _define(parser: argparse.ArgumentParser) -> None:
     actions = ClientActions(parser)
     listing = actions.add("list", "Lists runs, the newest first.", _list, json="the runs")
-    listing.add_argument("--schedule", type=number, metavar="ID", help="of this schedule only")
+    listing.add_argument("--schedule", metavar="ID", help="of the schedule of this id or name only")
     listing.add_argument(
         "-n",
         dest="most",
@@ -57,8 +57,9 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     client = server_of(arguments).client
-    wanted = arguments.schedule
-    path = "actions" if wanted is None else f"scheduler/{wanted}/actions"
+    path = "actions"
+    if arguments.schedule is not None:
+        path = f"scheduler/{client.schedule_id(arguments.schedule)}/actions"
     found = list(client.pages(path, "actions", arguments.most))
     if arguments.json:
         show_json(found)
@@ -125,7 +126,8 @@ def _show(arguments: argparse.Namespace) -> int:
     show_fields(
         {
             "Run": action["id"],
-            "Schedule": f"{action['periodic_job_id']}, its {action['sequence_id']}. time",
+            "Schedule": action["periodic_job_id"],
+            "Number": action["sequence_id"],
             "Time": when(action["nominal_time"]),
             "Status": action["status"],
             "Command": action["query_hist_id"],

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
-from .client import CommandsClient, Refused
+from .client import Refused
 from .client_command import (
     ClientActions,
     ClientCommand,
@@ -106,17 +106,6 @@ def _many(parser: argparse.ArgumentParser, default: int, what: str) -> None:
     )
 
 
-def _found(client: CommandsClient, text: str) -> dict[str, Any]:
-    """A schedule by its id or name. Raises `Refused`."""
-    found: dict[str, Any] = client.get(f"scheduler/{quote(text, safe='')}")
-    return found
-
-
-def _number(client: CommandsClient, text: str) -> int:
-    is_number = text.isascii() and text.isdecimal()
-    return int(text[:15]) if is_number else int(_found(client, text)["id"])
-
-
 def _list(arguments: argparse.Namespace) -> int:
     wanted = {} if arguments.all else {"status": arguments.status or _GOING_ON}
     found = list(server_of(arguments).client.pages("scheduler", "schedules", **wanted))
@@ -141,7 +130,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     client = server_of(arguments).client
-    schedule = _found(client, arguments.id)
+    schedule = client.schedule(arguments.id)
     most = min(arguments.count, 100)
     path = f"scheduler/{schedule['id']}"
     times = client.get(f"{path}/preview", count=most)
@@ -177,7 +166,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     client = server_of(arguments).client
-    number = _number(client, arguments.id)
+    number = client.schedule_id(arguments.id)
     return tell_new(client, client.send_once("POST", f"scheduler/{number}/run", {}), arguments)
 
 
@@ -242,7 +231,7 @@ def _preview(arguments: argparse.Namespace) -> int:
     if (arguments.id is None) != bool(arguments.every or arguments.cron):
         raise Refused("Name a schedule, or say when by --every or --cron.")
     if arguments.id is not None:
-        number = _number(client, arguments.id)
+        number = client.schedule_id(arguments.id)
         preview = client.get(f"scheduler/{number}/preview", count=many)
     else:
         preview = client.send("POST", "scheduler/preview", {**fields, "count": many})

@@ -126,14 +126,14 @@ def test_a_bar_of_the_cells_is_drawn_on_a_terminal(jupyter: Commands) -> None:
 
 
 def test_a_run_that_failed_says_why_and_is_run_again(jupyter: Commands) -> None:
-    number = made(jupyter, "fails.ipynb")
+    number = made(jupyter, "fails.ipynb", "--name", "often")
     run = text_of(jupyter, "schedules", "run", number).strip()
     jupyter("runs", "logs", "-f", run)
     assert until(jupyter, run, "error")["is_rerun_of"] is None
     again = jupyter("runs", "rerun", run, "--watch")
     assert again.code == 1
     assert "ValueError: too bad\n" in again.err
-    listed = text_of(jupyter, "runs", "list", "--schedule", number, "-n", "1")
+    listed = text_of(jupyter, "runs", "list", "--schedule", "often", "-n", "1")
     assert "ValueError: too bad" in listed
     assert f"rerun 1 of {run}" in listed
     assert len(listed.splitlines()) == 2
@@ -185,6 +185,7 @@ def test_a_webhook_s_secret_is_shown_once(jupyter: Commands) -> None:
         (("schedules", "show", "nothing"), 1, "There is no such schedule."),
         (("runs", "show", "99999"), 1, "There is no such action."),
         (("runs", "list", "--schedule", "99999"), 1, "There is no such schedule."),
+        (("runs", "list", "--schedule", "nothing"), 1, "There is no such schedule."),
         (("schedules", "create", "nothing.ipynb", "--every", "1 day"), 1, "no notebook"),
         (("schedules", "create", "a/sum.ipynb", "--every", "1 eon"), 1, "is not a unit"),
         (("schedules", "create", "a/sum.ipynb", "--cron", "* *"), 1, "has 2 fields"),
