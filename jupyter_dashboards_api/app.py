@@ -39,6 +39,7 @@ from .kernels.bindings import KernelBindings
 from .notebooks.registry import CONTENTS_EVENTS
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
+from .schedules.janitor import Janitor
 from .schedules.manager import SchedulesManager
 from .schedules.notebooks import NotebooksManager
 from .server import DashboardsServerApp
@@ -69,6 +70,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         CommandsManager,
         SchedulesManager,
         NotebooksManager,
+        Janitor,
         Mailer,
         PageBrowser,
         AccessManager,
