@@ -40,6 +40,7 @@ from .kernels.pool import KernelPool
 from .notebooks.registry import CONTENTS_EVENTS
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
+from .schedules.janitor import Janitor
 from .schedules.manager import SchedulesManager
 from .schedules.notebooks import NotebooksManager
 from .server import DashboardsServerApp
@@ -71,6 +72,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         KernelPool,
         SchedulesManager,
         NotebooksManager,
+        Janitor,
         Mailer,
         PageBrowser,
         AccessManager,

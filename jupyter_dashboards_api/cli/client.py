@@ -18,6 +18,7 @@ _SILENCE = 90.0
 """Longest silence of a stream: a server shows every 15 s that it is still there."""
 
 _TRIES = 4
+_PAGE = 100
 _RECONNECTIONS = 8
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -64,9 +65,33 @@ class CommandsClient:
         """Sends JSON; the JSON of the answer. Tries again: what is sent must be the same when it arrives twice."""
         return json.loads(self._patiently(method, path, json.dumps(body).encode(), headers))
 
+    def send_once(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        """The same for what would be done twice if it arrived twice: it is not tried again."""
+        return json.loads(self._patiently(method, path, json.dumps(body).encode(), tries=1))
+
+    def pages(self, path: str, key: str, most: int | None = None, /, **query: Any) -> Iterator[Any]:
+        """What a list of the scheduler API has, page by page, `most` at most; each page has it below `key`."""
+        number: int | None = 1
+        left = most
+        while number is not None and left != 0:
+            page = self.get(path, page=number, per_page=min(most or _PAGE, _PAGE), **query)
+            yield from page[key][:left]
+            left = left - len(page[key][:left]) if left is not None else None
+            number = page["paging_info"]["next_page"]
+
     def notebook(self, path: str) -> int:
         """The id of the notebook at a path of the server."""
         return int(self.get("notebooks", path=path)["notebooks"][0]["id"])
+
+    def schedule(self, text: str) -> dict[str, Any]:
+        """The schedule of an id or a name. Raises `Refused`."""
+        found: dict[str, Any] = self.get(f"scheduler/{quote(text, safe='')}")
+        return found
+
+    def schedule_id(self, text: str) -> int:
+        """The id that is meant by an id or a name. Raises `Refused`."""
+        is_number = text.isascii() and text.isdecimal() and len(text) <= 15
+        return int(text) if is_number else int(self.schedule(text)["id"])
 
     def answers(self) -> bool:
         """Whether the server has the commands API, and lets this token use it; asked once."""
@@ -120,19 +145,20 @@ class CommandsClient:
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
+        tries: int = _TRIES,
     ) -> bytes:
-        for tries in range(_TRIES):
+        for number in range(tries):
             try:
                 with self._open(method, path, body, headers or {}, _SECONDS) as answer:
                     data: bytes = answer.read()
                     return data
             except Refused as refused:
-                if not _may_help(refused.status) or tries == _TRIES - 1:
+                if not _may_help(refused.status) or number == tries - 1:
                     raise
             except (OSError, http.client.HTTPException) as error:
-                if tries == _TRIES - 1:
+                if number == tries - 1:
                     raise Refused(f"The connection to {self.url} broke.") from error
-            time.sleep(0.5 * 2**tries)
+            time.sleep(0.5 * 2**number)
         raise AssertionError("unreachable")
 
     def _open(

@@ -6,29 +6,27 @@ They import nothing of the server, so that they start at once.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import runs, schedules
 from .client import CommandsClient, Refused
-from .servers import TOKEN_VARIABLE, URL_VARIABLE, RunningServer, find
-from .watching import Watch, plain
+from .client_command import (
+    ClientCommand,
+    add_notebook,
+    add_parameters,
+    add_server,
+    number,
+    server_of,
+)
+from .output import plain, say, show
+from .watching import cancelled, exit_code, show_log, watched
 
 INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class ClientCommand:
-    """A first word of `jupyter dashboards` that a running server carries out; `run` gives the exit code."""
-
-    summary: str
-    define: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
 
 
 def run(words: Sequence[str]) -> int:
@@ -44,19 +42,15 @@ def run(words: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     command.define(parser)
-    parser.add_argument("--url", help=f"the server's address; default: ${URL_VARIABLE}")
-    parser.add_argument(
-        "--token",
-        help=f"its token, or an API key; default: ${TOKEN_VARIABLE}, which other accounts can't see",
-    )
+    add_server(parser)
     arguments = parser.parse_args(words[1:])
     try:
         return command.run(arguments)
     except Refused as refused:
-        _say(str(refused))
+        say(plain(str(refused)))
         return 1
     except KeyboardInterrupt:
-        _say("")
+        say("")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has seen enough; at its exit Python would write again.
@@ -64,25 +58,9 @@ def run(words: Sequence[str]) -> int:
         return 1
 
 
-def parameter(text: str) -> tuple[str, Any]:
-    """Name and value of `name=value`; what is no JSON is a text. For argparse."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    try:
-        return name, json.loads(value, parse_constant=_no_constant)
-    except ValueError:
-        return name, value
-
-
-def _no_constant(name: str) -> Any:
-    # NaN and Infinity are no JSON: as texts the server refuses or takes them like any other.
-    raise ValueError(name)
-
-
 def _define_run(parser: argparse.ArgumentParser) -> None:
-    _notebook(parser)
-    _parameters(parser)
+    add_notebook(parser)
+    add_parameters(parser)
     parser.add_argument("--label", help="the cluster that it runs on")
     parser.add_argument("--name", help="a name for this run")
     parser.add_argument("--tag", action="append", default=[], help="a tag; may be repeated")
@@ -109,7 +87,7 @@ def _define_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    server = _server(arguments, arguments.notebook)
+    server = server_of(arguments, arguments.notebook)
     body = {
         "command_type": "JupyterNotebookCommand",
         "path": server.path_of(arguments.notebook),
@@ -126,14 +104,14 @@ def _run(arguments: argparse.Namespace) -> int:
     command_id = _submit(server.client, body, waits=waits)
     if not waits:
         return 0
-    status = _watch(server.client, command_id, with_log=arguments.watch)
+    status = watched(server.client, command_id, with_log=arguments.watch)
     if arguments.output is not None and status["status"] != "cancelled":
         _save(server.client, f"commands/{command_id}/notebook", arguments.output)
-    return _code(command_id, status)
+    return exit_code(command_id, status)
 
 
 def _define_convert(parser: argparse.ArgumentParser) -> None:
-    _notebook(parser)
+    add_notebook(parser)
     parser.add_argument("--to", choices=("pdf", "png", "html"), required=True, help="the format")
     parser.add_argument(
         "-o",
@@ -147,7 +125,7 @@ def _define_convert(parser: argparse.ArgumentParser) -> None:
         "--dashboard", action="store_true", help="as the dashboard shows it, not as a report"
     )
     parser.add_argument("--execute", action="store_true", help="run it first; the source stays")
-    _parameters(parser)
+    add_parameters(parser)
     parser.add_argument(
         "--mail", action="append", default=[], metavar="ADDRESS", help="mail it; may be repeated"
     )
@@ -156,7 +134,7 @@ def _define_convert(parser: argparse.ArgumentParser) -> None:
 def _convert(arguments: argparse.Namespace) -> int:
     if arguments.parameters and not arguments.execute:
         raise Refused("-p needs --execute: a conversion does not run the notebook.")
-    server = _server(arguments, arguments.notebook)
+    server = server_of(arguments, arguments.notebook)
     path = server.path_of(arguments.notebook)
     body: dict[str, Any] = {
         "command_type": "NotebookConvertCommand",
@@ -170,35 +148,29 @@ def _convert(arguments: argparse.Namespace) -> int:
     if arguments.mail:
         body["mailIds"] = ",".join(arguments.mail)
     command_id = _submit(server.client, body, waits=True)
-    status = _watch(server.client, command_id, with_log=False)
+    status = watched(server.client, command_id, with_log=False)
     if status["status"] == "done" and (arguments.output is not None or not arguments.mail):
         name = Path(path).with_suffix(f".{arguments.to}").name
         _save(server.client, f"commands/{command_id}/file", arguments.output or Path(name))
-    return _code(command_id, status)
+    return exit_code(command_id, status)
 
 
 def _define_logs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=_id, metavar="ID", help="the command's id")
+    parser.add_argument("id", type=number, metavar="ID", help="the command's id")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the command's end")
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    client = _server(arguments).client
-    if arguments.follow:
-        Watch(with_log=True).until_end(client, arguments.id)
-        return 0
-    text = client.read(f"commands/{arguments.id}/logs").decode(errors="replace")
-    sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
-    sys.stdout.flush()
+    show_log(server_of(arguments).client, arguments.id, follow=arguments.follow)
     return 0
 
 
 def _define_cancel(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=_id, metavar="ID", help="the command's id")
+    parser.add_argument("id", type=number, metavar="ID", help="the command's id")
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
-    return 0 if _kill(_server(arguments).client, arguments.id) else 1
+    return 0 if cancelled(server_of(arguments).client, arguments.id) else 1
 
 
 CLIENT_COMMANDS: Mapping[str, ClientCommand] = {
@@ -210,38 +182,10 @@ CLIENT_COMMANDS: Mapping[str, ClientCommand] = {
     ),
     "logs": ClientCommand("Shows the log of a command.", _define_logs, _logs),
     "cancel": ClientCommand("Cancels a command.", _define_cancel, _cancel),
+    "schedules": schedules.COMMAND,
+    "runs": runs.COMMAND,
 }
 """First word of `jupyter dashboards` → what a running server is asked for."""
-
-
-def _notebook(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "notebook",
-        metavar="NOTEBOOK",
-        help="a file below the folder of a server on this machine, or the path as the server knows it",
-    )
-
-
-def _parameters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-p",
-        dest="parameters",
-        metavar="NAME=VALUE",
-        action="append",
-        type=parameter,
-        default=[],
-        help="a parameter of the notebook; the value is JSON, or else a text; may be repeated",
-    )
-
-
-def _id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError("the id of a command is a number")
-    return int(text)
-
-
-def _server(arguments: argparse.Namespace, notebook: str | None = None) -> RunningServer:
-    return find(arguments.url, arguments.token, notebook)
 
 
 def _submit(client: CommandsClient, body: dict[str, Any], *, waits: bool) -> int:
@@ -249,39 +193,8 @@ def _submit(client: CommandsClient, body: dict[str, Any], *, waits: bool) -> int
     key = {"Idempotency-Key": uuid.uuid4().hex}
     command_id = int(client.send("POST", "commands", body, **key)["id"])
     # Whoever does not wait wants to go on with the id.
-    (_say if waits else _show)(f"Command {command_id}" if waits else str(command_id))
+    (say if waits else show)(f"Command {command_id}" if waits else str(command_id))
     return command_id
-
-
-def _watch(client: CommandsClient, command_id: int, *, with_log: bool) -> dict[str, Any]:
-    """The command's last status. Ctrl-C cancels it, unless the person at the terminal says otherwise."""
-    try:
-        return Watch(with_log=with_log).until_end(client, command_id)
-    except KeyboardInterrupt:
-        try:
-            if _wants_to_cancel(command_id):
-                _kill(client, command_id)
-        except KeyboardInterrupt:
-            # In a hurry: what was the default is done without asking.
-            _kill(client, command_id)
-        raise
-
-
-def _wants_to_cancel(command_id: int) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    sys.stderr.write(f"\nCancel command {command_id}? [Y/n] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() not in ("n", "no")
-
-
-def _kill(client: CommandsClient, command_id: int) -> bool:
-    answer = client.send("PUT", f"commands/{command_id}", {"status": "kill"})
-    killed = bool(answer["kill_succeeded"])
-    _say(
-        f"Command {command_id}: {answer.get('status', 'cancelling') if killed else answer['result']}"
-    )
-    return killed
 
 
 def _save(client: CommandsClient, path: str, file: Path) -> None:
@@ -293,23 +206,4 @@ def _save(client: CommandsClient, path: str, file: Path) -> None:
         file.write_bytes(data)
     except OSError as error:
         raise Refused(f"{file} can't be written: {error.strerror}") from error
-    _say(f"Wrote {file}")
-
-
-def _code(command_id: int, status: Mapping[str, Any]) -> int:
-    """The exit code for a command that has ended so, after saying why where it is not 0."""
-    if status["status"] == "done":
-        return 0
-    why = (status.get("error") or {}).get("message", "")
-    _say(plain(f"Command {command_id}: {status['status']}{': ' if why else ''}{why}"))
-    return 1
-
-
-def _show(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    say(f"Wrote {file}")

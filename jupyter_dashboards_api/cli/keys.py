@@ -16,7 +16,8 @@ from ..errors import InvalidRequest, NotFound
 from ..handlers.keys import key_model
 from .command import Actions, Command
 from .configuration import Configuration
-from .terminal import confirm, minute, say, show, show_json, show_table
+from .output import say, show, show_json, show_table
+from .terminal import confirm, minute
 
 _SPAN = re.compile(r"([0-9]{1,6})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}

@@ -15,7 +15,7 @@ from . import keys, users
 from .command import Command, CommandFailed
 from .commands import CLIENT_COMMANDS
 from .configuration import BadConfiguration, Configuration, settings_in
-from .terminal import say
+from .output import say
 
 COMMANDS: Mapping[str, Command] = {
     "users": users.COMMAND,

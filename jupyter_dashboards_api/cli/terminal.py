@@ -1,43 +1,13 @@
-"""What a command shows, and what it asks. What a program may want goes to stdout, what is for people to stderr."""
+"""What a command asks at a terminal, and how it writes a time."""
 
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 import warnings
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from .command import CommandFailed
-
-
-def show(text: str) -> None:
-    """Writes a result to stdout."""
-    sys.stdout.write(f"{text}\n")
-    # Before anything that can still fail: a key is shown once.
-    sys.stdout.flush()
-
-
-def say(text: str) -> None:
-    """Writes to stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-
-
-def show_json(value: Any) -> None:
-    """Writes a result to stdout as JSON."""
-    show(json.dumps(value, indent=2))
-
-
-def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Writes a table to stdout, its columns as wide as they must be."""
-    lines = [headings, *rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        show("  ".join(padded).rstrip())
 
 
 def minute(time: datetime | None, otherwise: str = "never") -> str:

@@ -14,7 +14,8 @@ from ..access.rules import parse_rules
 from ..errors import Conflict, NotFound
 from .command import Actions, Command
 from .configuration import Configuration
-from .terminal import confirm, minute, new_password, say, show_json, show_table
+from .output import say, show_json, show_table
+from .terminal import confirm, minute, new_password
 
 
 def define(parser: argparse.ArgumentParser) -> None:

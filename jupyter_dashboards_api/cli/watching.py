@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import time
@@ -10,17 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .client import CommandsClient
+from .output import plain, say
 
 _CLEAR = "\r\x1b[K"
-# What a terminal would obey, except colours: a log may be another person's.
-_OBEYED = re.compile(
-    r"\x1b\[(?P<colour>[0-9;]*m)|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-)
-
-
-def plain(text: str) -> str:
-    """A log's text as a terminal may have it: with its colours, without other commands to the terminal."""
-    return _OBEYED.sub(lambda found: found[0] if found["colour"] else "", text)
 
 
 def bar(status: Mapping[str, Any], seconds: float, width: int) -> str:
@@ -94,3 +85,54 @@ class Watch:
         if self._with_bar:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
+
+
+def show_log(client: CommandsClient, command_id: int, *, follow: bool) -> None:
+    """Shows a command's log as it is, or goes on until its end. Raises `Refused`."""
+    if follow:
+        Watch(with_log=True).until_end(client, command_id)
+        return
+    text = client.read(f"commands/{command_id}/logs").decode(errors="replace")
+    sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def watched(client: CommandsClient, command_id: int, *, with_log: bool) -> dict[str, Any]:
+    """The command's last status. Ctrl-C cancels it, unless the person at the terminal says otherwise. Raises `Refused`."""
+    try:
+        return Watch(with_log=with_log).until_end(client, command_id)
+    except KeyboardInterrupt:
+        try:
+            if _wants_to_cancel(command_id):
+                cancelled(client, command_id)
+        except KeyboardInterrupt:
+            # In a hurry: what was the default is done without asking.
+            cancelled(client, command_id)
+        raise
+
+
+def _wants_to_cancel(command_id: int) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    sys.stderr.write(f"\nCancel command {command_id}? [Y/n] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() not in ("n", "no")
+
+
+def cancelled(client: CommandsClient, command_id: int) -> bool:
+    """Cancels a command, and says so; False when it has ended before. Raises `Refused`."""
+    answer = client.send("PUT", f"commands/{command_id}", {"status": "kill"})
+    killed = bool(answer["kill_succeeded"])
+    say(
+        f"Command {command_id}: {answer.get('status', 'cancelling') if killed else answer['result']}"
+    )
+    return killed
+
+
+def exit_code(command_id: int, status: Mapping[str, Any]) -> int:
+    """The exit code for a command that has ended so, after saying why where it is not 0."""
+    if status["status"] == "done":
+        return 0
+    why = (status.get("error") or {}).get("message", "")
+    say(plain(f"Command {command_id}: {status['status']}{': ' if why else ''}{why}"))
+    return 1

@@ -54,12 +54,11 @@ class NotebooksAPIHandler(DashboardsAPIHandler):
         headers = self.request.headers
         if not headers.get("Authorization", "").lower().startswith("basic"):
             return False
-        site = headers.get("Sec-Fetch-Site")
-        if site is not None:
-            return site not in ("same-origin", "none")
-        origin = headers.get("Origin")
-        if origin is None or bool(origin == self.allow_origin):
+        site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+        if origin is not None and bool(origin == self.allow_origin):
             return False
+        if site is not None or origin is None:
+            return site not in (None, "same-origin", "none")
         try:
             return bool(urlsplit(origin).netloc.lower() != self.request.host.lower())
         except ValueError:

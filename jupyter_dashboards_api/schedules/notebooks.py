@@ -113,7 +113,9 @@ class NotebooksManager(LoggingConfigurable):
         self._contents = self._commands.contents
         self._registry = self._commands.notebooks
         self._records = NotebookRecords(database)
+        self._renaming = asyncio.Lock()
         self._waited: dict[int, set[asyncio.Event]] = {}
+        self._is_stopping = False
         self._counting: set[asyncio.Task[None]] = set()
         self._commands.on_end(self._ended)
 
@@ -123,7 +125,10 @@ class NotebooksManager(LoggingConfigurable):
             await self._records.count_all()
 
     async def stop(self) -> None:
-        """Waits until the runs that have just ended are counted."""
+        """Lets go of those who wait for runs, and waits until the runs that have just ended are counted."""
+        self._is_stopping = True
+        for event in [each for events in self._waited.values() for each in events]:
+            event.set()
         if self._counting:
             await asyncio.wait(self._counting)
 
@@ -260,11 +265,13 @@ class NotebooksManager(LoggingConfigurable):
         Raises `InvalidRequest` for what is no name, `Conflict` where it is taken.
         """
         path = join_path(parent_path(record.path), renamed(name))
-        if path != record.path:
-            if await self._contents.stat(path) is not None:
-                raise Conflict("Something of this name is there already.")
-            await self._contents.rename(record.path, path)
-            await self._registry.informed()
+        # One after the other: a contents manager looks first and moves then, over what has come in between.
+        async with self._renaming:
+            if path != record.path:
+                if await self._contents.stat(path) is not None:
+                    raise Conflict("Something of this name is there already.")
+                await self._contents.rename(record.path, path)
+                await self._registry.informed()
         await self._records.touch(record.id, user)
         return path
 
@@ -291,7 +298,7 @@ class NotebooksManager(LoggingConfigurable):
                 if command.is_final:
                     return command
                 left = until - loop.time()
-                if left <= 0:
+                if left <= 0 or self._is_stopping:
                     return None
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(left, _ELSEWHERE))

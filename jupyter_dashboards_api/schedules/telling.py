@@ -41,7 +41,8 @@ def tell(session: Session, moment: datetime) -> tuple[int, bool]:
                 ),
             ),
         )
-        .order_by(ScheduleAction.id)
+        # As the index has them: by their ids alone SQLite would rather read all runs that there have been.
+        .order_by(ScheduleAction.schedule_id, ScheduleAction.id)
         .limit(_AT_ONCE)
         .with_for_update(of=ScheduleAction, skip_locked=True)
     ).all()

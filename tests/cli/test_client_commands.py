@@ -18,9 +18,10 @@ import nbformat
 import pytest
 
 from jupyter_dashboards_api.cli.client import Refused
-from jupyter_dashboards_api.cli.commands import parameter
+from jupyter_dashboards_api.cli.client_command import parameter
+from jupyter_dashboards_api.cli.output import plain
 from jupyter_dashboards_api.cli.servers import find
-from jupyter_dashboards_api.cli.watching import bar, plain
+from jupyter_dashboards_api.cli.watching import bar
 from tests.servers import TOKEN, ServerProcess, dashboards_server, free_port
 
 from .conftest import SECONDS, Commands

@@ -332,6 +332,18 @@ async def test_rename_to_a_name_that_is_taken_is_404_and_overwrites_nothing(
     assert taken.read_text() == "mine"
 
 
+async def test_renames_to_one_name_at_the_same_time_overwrite_nothing(
+    notebooks: NotebooksClient, jp_root_dir: Path
+) -> None:
+    made = [await notebooks.create() for _ in range(4)]
+    answers = await asyncio.gather(
+        *(notebooks.ask("PUT", each, {"new_name": "one"}) for each in made)
+    )
+    assert sorted(each.code for each in answers) == [200, 404, 404, 404]
+    assert len(list((jp_root_dir / "notebooks/admin").glob("*.ipynb"))) == 4
+    assert await notebooks.ids() == made
+
+
 async def test_rename_of_a_file_that_is_gone_is_400(
     notebooks: NotebooksClient, jp_root_dir: Path
 ) -> None:

@@ -101,6 +101,17 @@ async def test_a_new_file_at_an_old_path_is_another_notebook(
     assert registered.uuid == new
 
 
+async def test_the_name_of_one_that_was_deleted_on_the_disk_brings_no_old_id(
+    notebooks: NotebooksClient, jp_root_dir: Path
+) -> None:
+    old, new = [await notebooks.create() for _ in range(2)]
+    await notebooks.good("PUT", old, {"new_name": "same"})
+    (jp_root_dir / "notebooks/admin/same.ipynb").unlink()
+    await notebooks.good("PUT", new, {"new_name": "same"})
+    assert await notebooks.ids() == [new]
+    assert await notebooks.bad(400, "GET", old) == "Notebook ID invalid."
+
+
 # Who asks, and how
 
 
