@@ -28,6 +28,9 @@ _POLL = 0.4
 
 _GATEWAY_POLL = 2.0
 _RECONNECT_MS = 10
+_NUDGE = 2.0
+"""Seconds after which a kernel that neither runs the cell nor has answered is asked for its info."""
+
 _QUESTION = 0.05
 _LONGEST_QUESTION = 1.0
 _INTERRUPT_SECONDS = 5.0
@@ -69,6 +72,7 @@ class Execution:
         *,
         cell_timeout: float | None = None,
         start_timeout: float = 60,
+        nudge: float = _NUDGE,
         preamble: str = "",
         on_preamble: Callable[[Mapping[str, Any]], None] = lambda found: None,
         on_cell: Callable[[int], None] = lambda index: None,
@@ -84,6 +88,7 @@ class Execution:
         self.notebook = notebook
         self._cell_timeout = cell_timeout
         self._start_timeout = start_timeout
+        self._nudge_seconds = nudge
         self._preamble = preamble
         self._on_preamble = on_preamble
         self._on_cell = on_cell
@@ -92,6 +97,7 @@ class Execution:
         self._deadline: float | None = None
         self._late = ""
         self._has_begun = False
+        self._is_asked = False
 
     async def run(self, seconds: float | None = None, *, allowed: float | None = None) -> None:
         """Runs all code cells; outputs are in the notebook, also when it raises.
@@ -114,9 +120,11 @@ class Execution:
         channels.allow_stdin = False
         client.kc = channels
         client.reset_execution_trackers()
+        nudging = asyncio.ensure_future(self._nudge(client, channels))
         try:
             await self._watched(self._run_cells(client, channels), seconds, allowed or seconds)
         finally:
+            nudging.cancel()
             client.set_widgets_metadata()
             for cell in self.notebook.cells:
                 if cell.cell_type == "code":
@@ -221,7 +229,8 @@ class Execution:
             self._until(
                 self._cell_timeout, f"Cell {index} took longer than {self._cell_timeout or 0:g} s."
             )
-            self._has_begun = True
+            self._has_begun = self._is_asked = True
+            client.is_busy = False
             self._on_cell(index)
             try:
                 await client.async_execute_cell(cell, index)
@@ -230,7 +239,18 @@ class Execution:
             except (CellTimeoutError, DeadKernelError) as error:
                 raise KernelDied("The kernel died.") from error
 
+    async def _nudge(self, client: _Client, channels: Any) -> None:
+        """Has the kernel look at what it was sent.
+
+        ipykernel 7 before 7.4 can oversee a request that comes while it sends a reply, until the next one comes.
+        """
+        while True:
+            await asyncio.sleep(self._nudge_seconds)
+            if self._is_asked and not client.is_busy:
+                channels.kernel_info()
+
     async def _run_preamble(self, channels: Any) -> None:
+        self._is_asked = True
         msg_id = channels.execute(
             self._preamble,
             silent=True,
@@ -268,10 +288,14 @@ class _Client(NotebookClient):
         self._on_text = on_text
         self._room = MAX_OUTPUT_BYTES
         self._is_full = False
+        self.is_busy = False
+        """Whether the kernel runs the present cell."""
 
     def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
         kind, content = msg["msg_type"], msg["content"]
-        if kind == "stream":
+        if kind == "status":
+            self.is_busy = content["execution_state"] == "busy"
+        elif kind == "stream":
             self._on_text(content["name"], content["text"])
         elif kind == "error":
             lines = "\n".join(map(str, content.get("traceback", [])))
