@@ -237,12 +237,13 @@ def test_limits_hold_over_all_servers_and_hold_up_no_other_command(fleet: NewFle
         notebook_id = notebook.id
     servers = ours.start("a", "b")
     labelled, of_notebook, others = [], [], []
-    for turn in range(24):
+    for turn in range(40):
         server = servers[turn % len(servers)]
-        labelled.append(server.submit("gate", label="small"))
-        if turn < 12:
-            of_notebook.append(server.submit("gate", notebook_id=notebook_id))
-            others.append(server.submit(0.01))
+        # Those that come first fill the limits, until all are there.
+        labelled.append(server.submit("gate" if turn < 3 else 0.03, label="small"))
+        step: float | str = "gate" if turn < 2 else 0.03
+        of_notebook.append(server.submit(step, notebook_id=notebook_id))
+        others.append(server.submit(0.01))
     # More of either wait, and all of these get past them.
     ours.until("done", *others)
     until(lambda: ours.noted("begun", labelled).total() >= 3)

@@ -127,6 +127,24 @@ def test_servers_that_freeze_in_the_middle_of_their_work_hold_up_no_other(fleet:
     assert {number: fleet.settled()[number] for number in numbers} == ended
 
 
+@pytest.mark.parametrize("settings", [{"busy_timeout": 1.0}])
+def test_a_server_that_is_cut_off_in_the_middle_of_taking_a_command_holds_up_no_other(
+    fleet: Fleet, proxy: Proxy
+) -> None:
+    (first,) = fleet.start("a", url=through(fleet, proxy))
+    fleet.until("done", first.submit(0))
+    proxy.hold_after("INSERT INTO command_attempts ")
+    with fleet.database.transaction() as session:
+        session.add_all(row(0) for _ in range(5))
+    assert proxy.has_cut.wait(SECONDS)
+    fleet.start("b")
+    ended = fleet.settled()
+    assert {(each.status, each.attempt) for each in ended.values()} == {("done", 1)}
+    proxy.mend()
+    fleet.until("done", sent_again(first))
+    assert {number: fleet.settled()[number] for number in ended} == ended
+
+
 @pytest.mark.parametrize("how", ["hang_up", "hold"])
 def test_what_a_server_ran_that_is_cut_off_is_run_by_another_and_it_comes_back(
     fleet: Fleet, proxy: Proxy, how: str
