@@ -21,8 +21,9 @@ class Proxy:
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._door.getsockname()[1]
         self._unanswered = b""
+        self._latest = b""
         self.has_cut = threading.Event()
-        """Set when an answer was kept back."""
+        """Set when it has come between, as it was asked to."""
 
     def __enter__(self) -> Proxy:
         threading.Thread(target=self._let_in, args=(self._door,), daemon=True).start()
@@ -40,6 +41,10 @@ class Proxy:
     def hold(self) -> None:
         """Lets nothing through any more; nobody is told."""
         self._flows.clear()
+
+    def hold_after(self, statement: str) -> None:
+        """Lets nothing through any more from the next such statement on, in the middle of its transaction."""
+        self._latest = statement.encode()
 
     def keep_back_commit_of(self, statement: str) -> None:
         """Cuts the next connection that commits such a statement: it is done, and nobody hears of it."""
@@ -93,6 +98,10 @@ class Proxy:
                     other[end].sendall(data)
                     if end is caller:
                         said += data
+                    if end is caller and self._latest and self._latest in data:
+                        self._latest = b""
+                        self.hold()
+                        self.has_cut.set()
                     if end is caller and b"COMMIT" in data:
                         self._keep_back(said, called)
                         said = b""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections import Counter
@@ -135,6 +133,7 @@ class Replica:
         with self._lock:
             self._is_gone = True
             left, self._asked = self._asked, {}
+            self._line.close()
         for asked in left.values():
             asked.set_exception(Gone())
 
@@ -230,13 +229,13 @@ class Fleet:
 
     def freeze(self, replica: Replica) -> None:
         """As a machine that sleeps. From now on its commands may be run by others, though it lives."""
-        os.kill(replica.process.pid, signal.SIGSTOP)
         process = psutil.Process(replica.process.pid)
+        process.suspend()
         until(lambda: process.status() == psutil.STATUS_STOPPED)
         self._note("frozen", replica)
 
     def thaw(self, replica: Replica) -> None:
-        os.kill(replica.process.pid, signal.SIGCONT)
+        psutil.Process(replica.process.pid).resume()
 
     def cut_off(self, replica: Replica) -> None:
         """Notes that others may run its commands though it lives."""
@@ -260,9 +259,13 @@ class Fleet:
         lines = self.journal()
         return Counter(x.command for x in lines if x.what == what and x.command in commands)
 
+    def until_noted(self, what: str, *commands: int, times: int = 1) -> None:
+        """Waits until the journal has a word of each so often."""
+        until(lambda: all(self.noted(what, [each])[each] >= times for each in commands))
+
     def until_begun(self, *commands: int, times: int = 1) -> None:
         """Waits until each has begun so often."""
-        until(lambda: all(self.noted("begun", [each])[each] >= times for each in commands))
+        self.until_noted("begun", *commands, times=times)
 
     def statuses(self) -> dict[int, str]:
         wanted = select(Command.id, Command.status)

@@ -59,8 +59,10 @@ def until_seen(fleet: Fleet, count: int, seconds: float) -> None:
     until(are_there)
 
 
-def begun_by(fleet: Fleet, replica: Replica) -> int:
-    return sum(each.what == "begun" and each.replica == replica.name for each in fleet.journal())
+def until_begun_by(fleet: Fleet, replica: Replica, least: int) -> None:
+    """Waits until a replica has begun so many commands."""
+    name = replica.name
+    until(lambda: sum(x.what == "begun" and x.replica == name for x in fleet.journal()) >= least)
 
 
 @pytest.mark.parametrize("settings", [{"beat": NEVER}])
@@ -68,7 +70,8 @@ def test_two_servers_share_what_one_of_them_is_sent(fleet: Fleet) -> None:
     servers = fleet.start("a", "b")
     numbers = [servers[0].submit("gate") for _ in range(200)]
     # As many as each has places for.
-    until(lambda: all(begun_by(fleet, each) == 4 for each in servers))
+    for each in servers:
+        until_begun_by(fleet, each, 4)
     fleet.open("gate")
     ended = fleet.settled()
     assert sorted(ended) == numbers
@@ -91,7 +94,7 @@ def test_what_a_frozen_server_ran_is_run_by_another_and_changes_nothing_when_it_
     fleet.until("done", endless, ending)
     fleet.until_begun(long, times=2)
     fleet.thaw(first)
-    until(lambda: fleet.noted("told", [endless])[endless] == 1)
+    fleet.until_noted("told", endless)
     fleet.until("done", *[first.submit(0) for _ in range(5)])
     # What the one that was frozen makes of it by now is not asked for.
     assert fleet.statuses()[long] == "running"
@@ -124,6 +127,24 @@ def test_servers_that_freeze_in_the_middle_of_their_work_hold_up_no_other(fleet:
     assert {number: fleet.settled()[number] for number in numbers} == ended
 
 
+@pytest.mark.parametrize("settings", [{"busy_timeout": 1.0}])
+def test_a_server_that_is_cut_off_in_the_middle_of_taking_a_command_holds_up_no_other(
+    fleet: Fleet, proxy: Proxy
+) -> None:
+    (first,) = fleet.start("a", url=through(fleet, proxy))
+    fleet.until("done", first.submit(0))
+    proxy.hold_after("INSERT INTO command_attempts ")
+    with fleet.database.transaction() as session:
+        session.add_all(row(0) for _ in range(5))
+    assert proxy.has_cut.wait(SECONDS)
+    fleet.start("b")
+    ended = fleet.settled()
+    assert {(each.status, each.attempt) for each in ended.values()} == {("done", 1)}
+    proxy.mend()
+    fleet.until("done", sent_again(first))
+    assert {number: fleet.settled()[number] for number in ended} == ended
+
+
 @pytest.mark.parametrize("how", ["hang_up", "hold"])
 def test_what_a_server_ran_that_is_cut_off_is_run_by_another_and_it_comes_back(
     fleet: Fleet, proxy: Proxy, how: str
@@ -135,11 +156,11 @@ def test_what_a_server_ran_that_is_cut_off_is_run_by_another_and_it_comes_back(
     getattr(proxy, how)()
     fleet.cut_off(first)
     fleet.open("gate")
-    until(lambda: fleet.noted("done", [ending])[ending] == 2)
+    fleet.until_noted("done", ending, times=2)
     ended = fleet.settled()
     assert ended[endless].outcomes == ended[ending].outcomes == ["lost", "done"]
     proxy.mend()
-    until(lambda: fleet.noted("told", [endless])[endless] == 1)
+    fleet.until_noted("told", endless)
     fleet.kill(second)
     fleet.until("done", sent_again(first))
     assert {number: fleet.settled()[number] for number in ended} == ended
@@ -153,7 +174,7 @@ def test_connections_that_break_at_any_moment_cost_no_command_and_no_attempt(
         session.add_all(row(chance.uniform(0, 0.03)) for _ in range(150))
     (server,) = fleet.start("a", url=through(fleet, proxy))
     for part in range(1, 11):
-        until(lambda part=part: begun_by(fleet, server) >= 12 * part)
+        until_begun_by(fleet, server, 12 * part)
         proxy.hang_up()
         time.sleep(chance.uniform(0, 0.05))
         proxy.mend()
@@ -206,7 +227,7 @@ def test_servers_outlast_their_database_and_take_nothing_from_each_other(tmp_pat
             late.hang_up()
             server.stop()
             fleet.open("early")
-            until(lambda: fleet.noted("done", ending).total() == 4)
+            fleet.until_noted("done", *ending)
             time.sleep(2.5 * beat)
             # One is back before the other, looks, is away again for longer than a second look has to wait, and looks.
             server.start()
