@@ -14,8 +14,11 @@ from ..errors import DashboardsError
 _AGAIN = 2.0
 """Seconds after which a database that did not answer is asked again."""
 
-ELSEWHERE = 2.0
-"""Seconds between two looks where another server may have made a schedule that is due sooner."""
+ELSEWHERE = 5.0
+"""Seconds between two looks where another server may have made a schedule that is due sooner.
+
+That server looks at it in time itself: it is found here should that one die, or have more than it can do.
+"""
 
 _PATIENCE = 10.0
 """Seconds that a look which goes on has at the stop; storage may be slow."""
