@@ -49,7 +49,14 @@ from .page_tokens import PageTokenHandler
 from .pages import CacheHandler, DashboardHandler, ImageHandler
 from .permissions import MANAGE_KEYS, OPEN, PUBLIC, PUBLISH, VIEW, Permission
 from .refresh import RefreshHandler, ResultsHandler
-from .scheduler_routes import ACTION, SCHEDULE, SCHEDULE_OR_NAME, SCHEDULER_ROUTES, SEQUENCE
+from .scheduler_routes import (
+    ACTION,
+    NOTIFICATION,
+    SCHEDULE,
+    SCHEDULE_OR_NAME,
+    SCHEDULER_ROUTES,
+    SEQUENCE,
+)
 from .shares import ShareFileHandler, SharePageHandler
 from .sharing import (
     SharingHandler,
@@ -119,6 +126,7 @@ class Route:
             (SCHEDULE_OR_NAME, "{schedule_id}"),
             (SEQUENCE, "{sequence}"),
             (ACTION, "{action_id}"),
+            (NOTIFICATION, "{notification_id}"),
             (_MORE_SLASHES, ""),
             (_ANY_ID, "{notebook_id}"),
             ("/?", ""),

@@ -11,6 +11,7 @@ from ..commands.models import CommandInfo
 from ..commands.wire import read_number
 from ..errors import NotFound
 from ..schedules.models import ActionInfo
+from ..schedules.wire import told_model
 from .commands import CommandLogsHandler, CommandResultsHandler
 from .commands_base import command_model
 from .scheduler_base import SchedulerAPIHandler, unprocessable
@@ -150,3 +151,27 @@ class ScheduleInstanceRerunHandler(_InstanceHandler, ActionRerunHandler):
     @authenticated
     async def post(self, schedule_id: str, command_id: str) -> None:
         await self.rerun(await self.instance(schedule_id, command_id))
+
+
+class ScheduleNotificationsHandler(SchedulerAPIHandler):
+    """`/api/v1.2/scheduler/ID/notifications`: what was told of a schedule's runs, and what could not be."""
+
+    @authenticated
+    async def get(self, schedule_id: str) -> None:
+        """The newest first."""
+        schedule, page = await self.schedule(schedule_id), self.page()
+        found, more = await self.schedules.notifier.of_schedule(schedule.id, page.size, page.offset)
+        models = [told_model(each) for each in found]
+        self.send({"notifications": models, "paging_info": page.info(more)})
+
+
+class NotificationRetryHandler(SchedulerAPIHandler):
+    """`/api/v1.2/notifications/ID/retry`: tries once more what was given up."""
+
+    @authenticated
+    async def post(self, notification_id: str) -> None:
+        number = read_number(notification_id)
+        if number is None:
+            raise NotFound("There is no such notification.")
+        with unprocessable():
+            self.send(told_model(await self.schedules.retry(number)))

@@ -21,18 +21,21 @@ from .scheduler_actions import (
     ActionKillHandler,
     ActionRerunHandler,
     ActionsHandler,
+    NotificationRetryHandler,
     ScheduleActionsHandler,
     ScheduleInstanceHandler,
     ScheduleInstanceLogsHandler,
     ScheduleInstanceRerunHandler,
     ScheduleInstanceResultsHandler,
     ScheduleInstancesHandler,
+    ScheduleNotificationsHandler,
 )
 
 SCHEDULE = r"(?P<schedule_id>[0-9]+)"
 SCHEDULE_OR_NAME = r"(?P<schedule_id>[^/]+)"
 SEQUENCE = r"(?P<sequence>[0-9]+)"
 ACTION = r"(?P<action_id>[0-9]+)"
+NOTIFICATION = r"(?P<notification_id>[0-9]+)"
 _ONE = f"scheduler/{SCHEDULE}"
 _INSTANCE = rf"{_ONE}/instances/(?P<command_id>[0-9]+)"
 
@@ -88,6 +91,18 @@ SCHEDULER_ROUTES: tuple[SchedulerRoute, ...] = (
         "The results of a command of a schedule.",
     ),
     (f"{_INSTANCE}/rerun", ScheduleInstanceRerunHandler, _POST, "Run it again."),
+    (
+        f"{_ONE}/notifications",
+        ScheduleNotificationsHandler,
+        _GET,
+        "What was told of a schedule's runs, and what could not be.",
+    ),
+    (
+        f"notifications/{NOTIFICATION}/retry",
+        NotificationRetryHandler,
+        _POST,
+        "Try once more what could not be told.",
+    ),
     ("actions", ActionsHandler, _GET, "The runs of all schedules, newest first."),
     (f"actions/{ACTION}", ActionHandler, _GET, "One run of a schedule."),
     (f"actions/{ACTION}/kill", ActionKillHandler, _PUT, "End one run of a schedule."),

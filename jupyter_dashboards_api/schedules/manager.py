@@ -18,7 +18,7 @@ from ..database.engine import Database
 from ..errors import DashboardsError
 from .janitor import Janitor
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
-from .notifier import Notifier
+from .notifier import NotificationInfo, Notifier
 from .store import ScheduleFilter, ScheduleStore
 from .ticker import ELSEWHERE, LONGEST_WAIT, Ticker
 from .waiting import WaitingActions
@@ -178,6 +178,12 @@ class SchedulesManager(LoggingConfigurable):
         action = await self.store.run_now(schedule_id)
         await self._made(action)
         return action
+
+    async def retry(self, notification_id: int) -> NotificationInfo:
+        """Tries once more a notification that was given up. Raises `NotFound`, and `InvalidRequest` for another one."""
+        found = await self.notifier.again(notification_id)
+        self._notices.wake()
+        return found
 
     async def kill(self, action_id: int) -> tuple[bool, ActionInfo]:
         """Ends an action, and whether this call has, or has asked for it. Raises `NotFound`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ from .models import (
     ActionInfo,
     ScheduleInfo,
 )
+from .notifier import PENDING, NotificationInfo
+from .telling import MAIL
 from .triggers import Every, Trigger, next_times, trigger_of
 from .walls import exact_instant
 
@@ -234,6 +237,24 @@ def action_model(
         },
         "command": dict(command) if command is not None else None,
         "reason": action.reason,
+    }
+
+
+def told_model(told: NotificationInfo) -> dict[str, Any]:
+    """What was told of a run, or is to be. `state` is `pending`, `sent` or `dead`; `error` is what came of the last try."""
+    target = json.loads(told.target) if told.kind == MAIL else told.target
+    return {
+        "id": told.id,
+        "schedule_id": told.schedule_id,
+        "kind": told.kind,
+        "target": target,
+        "message": told.message,
+        "state": told.state,
+        "tries": told.tries,
+        "next_try": timestamp(told.not_before) if told.state == PENDING else None,
+        "error": told.last_error or None,
+        "created_at": timestamp(told.created_at),
+        "sent_at": timestamp(told.sent_at),
     }
 
 

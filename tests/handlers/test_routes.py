@@ -143,6 +143,8 @@ async def test_the_table_is_all_that_the_extension_answers(jp_serverapp: Any) ->
         ("/api/v1.2/actions", {"GET"}),
         ("/api/v1.2/actions/1/kill", {"PUT"}),
         ("/api/v1.2/actions/1/rerun/", {"POST"}),
+        ("/api/v1.2/scheduler/1/notifications", {"GET"}),
+        ("/api/v1.2/notifications/1/retry", {"POST"}),
         ("/api/v1.2/notebooks?path=a", {"GET"}),
         ("/api/v1.2/notebooks/1/parameters", {"GET"}),
         ("/api/latest/notebook_dashboard?path=a", {"GET"}),
