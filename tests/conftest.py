@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from jupyter_dashboards_api.database.engine import Database
 from .postgres import Postgres
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Tests that run in a shell's background ignore it, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Fetch = Callable[..., Awaitable[HTTPResponse]]
 Write = Callable[..., Path]

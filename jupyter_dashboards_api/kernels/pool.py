@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -25,6 +26,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
+from .poke import poke
 from .process import kill, pid_of
 from .sources import EXPRESSION, Sources, sources
 
@@ -32,7 +34,8 @@ _LOOK = 1.0
 """Seconds between two looks at the kernels, as long as there are any."""
 
 _START_SECONDS = 60.0
-_IDLE_SECONDS = 2.0
+_PATIENCE = 2.0
+_IDLE_SECONDS = 10.0
 _LONGEST_DELAY = 60.0
 
 
@@ -274,14 +277,7 @@ class KernelPool(LoggingConfigurable):
         client = manager.client()
         client.start_channels(iopub=False, stdin=False, hb=False)
         try:
-            # Empty code is not run, and not counted.
-            sent = client.execute(
-                "", silent=True, store_history=False, user_expressions={"found": EXPRESSION}
-            )
-            while True:
-                reply = await client.get_shell_msg(timeout=None)
-                if reply["parent_header"].get("msg_id") == sent:
-                    break
+            reply = await _asked(client)
             answer = reply["content"]["user_expressions"]["found"]
             if answer["status"] != "ok":
                 raise _Unfit("they are not IPython's")
@@ -303,6 +299,8 @@ class KernelPool(LoggingConfigurable):
 
         manager.observe(changed, "execution_state")
         try:
+            # It has not heard what the kernel said before it listened.
+            await poke(self._kernels, kernel_id)
             if manager.execution_state != "idle":
                 await asyncio.wait_for(idle.wait(), _IDLE_SECONDS)
         finally:
@@ -332,3 +330,20 @@ class KernelPool(LoggingConfigurable):
                 await kill(self._kernels, kernel_id)
             if kernel_id in self._kernels:
                 await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
+
+
+async def _asked(client: Any) -> Mapping[str, Any]:
+    """The reply to what is asked until it comes: ipykernel 7 may oversee what it is sent while it starts."""
+    sent: set[str] = set()
+    while True:
+        # Empty code is not run, and not counted.
+        sent.add(
+            client.execute(
+                "", silent=True, store_history=False, user_expressions={"found": EXPRESSION}
+            )
+        )
+        with contextlib.suppress(Empty):
+            while True:
+                reply: Mapping[str, Any] = await client.get_shell_msg(timeout=_PATIENCE)
+                if reply["parent_header"].get("msg_id") in sent:
+                    return reply

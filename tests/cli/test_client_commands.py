@@ -314,7 +314,8 @@ def test_a_watched_run_survives_connections_that_break(
             *("--url", f"http://127.0.0.1:{cutter.port}", "--token", TOKEN),
         )
     assert done.code == 0, done.err
-    assert cutter.cuts == 2
+    # The run may have ended before the second time.
+    assert cutter.cuts in (1, 2)
     assert done.out.count("2 'nobody'") == 1
     assert done.out.count("Attempt 1 on") == 1
     assert done.out.count("Done.") == 1
