@@ -272,23 +272,31 @@ class NotebookRunHandler(NotebooksAPIHandler):
         self.send({})
 
 
-class NotebookScheduleHandler(NotebooksAPIHandler):
-    """`/_notebooks/notebooks/_schedule`."""
+class _SchedulingHandler(NotebooksAPIHandler):
+    """What is documented as POST, and has GET with a body in its samples."""
 
     @authenticated
     async def get(self) -> None:
-        """The same, with a body as the document's samples have it."""
+        """The same as POST."""
         self.require_header()
         if not self.request.body.strip():
             raise HTTPError(405)
-        await self._answer()
+        await self.answer()
 
     @authenticated
     async def post(self) -> None:
-        """Schedules notebooks in place of what they have, all or none."""
-        await self._answer()
+        """For all notebooks that are named, or none."""
+        await self.answer()
 
-    async def _answer(self) -> None:
+    async def answer(self) -> None:
+        """Does it."""
+        raise NotImplementedError
+
+
+class NotebookScheduleHandler(_SchedulingHandler):
+    """`/_notebooks/notebooks/_schedule`: schedules notebooks in place of what they have."""
+
+    async def answer(self) -> None:
         with told(_PROCESSING):
             fields = await self.fields()
             ids = ids_of(fields)
@@ -304,23 +312,10 @@ class NotebookScheduleHandler(NotebooksAPIHandler):
         self.send({"Success": True})
 
 
-class NotebookUnscheduleHandler(NotebooksAPIHandler):
-    """`/_notebooks/notebooks/_unschedule`."""
+class NotebookUnscheduleHandler(_SchedulingHandler):
+    """`/_notebooks/notebooks/_unschedule`: ends the schedules of notebooks."""
 
-    @authenticated
-    async def get(self) -> None:
-        """The same, with a body as the document's samples have it."""
-        self.require_header()
-        if not self.request.body.strip():
-            raise HTTPError(405)
-        await self._answer()
-
-    @authenticated
-    async def post(self) -> None:
-        """Ends the schedules of notebooks, all or none."""
-        await self._answer()
-
-    async def _answer(self) -> None:
+    async def answer(self) -> None:
         with told(_PROCESSING, self.wrong):
             ids = ids_of(await self.fields())
             if not ids:

@@ -29,6 +29,11 @@ RECORD = {
 NONE = {"period": None, "until": None, "time": None}
 
 
+DELETED, RENAMED = {"Success": True}, {"Rename Successful": True}
+CREATING = "Error occurred while creating the notebook file: "
+RENAMING = "Error occurred while renaming the notebook file: "
+
+
 class NotebooksClient:
     """Sends requests below `/_notebooks/notebooks/` with `Authorization: Basic <token>`."""
 
@@ -109,3 +114,9 @@ def basic(user: str, secret: str) -> str:
 def later(**ago: float) -> str:
     """A date as `until` has it, so far from now in UTC."""
     return (datetime.now(UTC) + timedelta(**ago)).strftime("%Y-%m-%d %H:%M")
+
+
+async def path_of(notebooks: NotebooksClient, notebook_id: str) -> str:
+    """The contents path that the API tells."""
+    record = await notebooks.record(notebook_id)
+    return f"{record['attributes']['path']}{record['notebook_name']}".strip("/")

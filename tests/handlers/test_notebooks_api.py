@@ -21,11 +21,18 @@ from jupyter_server.services.contents.filemanager import FileContentsManager
 from tests.conftest import Fetch
 
 from .callers import Callers
-from .notebooks_client import API, NO_ID, NONE, NotebooksClient, message_of
-
-DELETED, RENAMED = {"Success": True}, {"Rename Successful": True}
-CREATING = "Error occurred while creating the notebook file: "
-RENAMING = "Error occurred while renaming the notebook file: "
+from .notebooks_client import (
+    API,
+    CREATING,
+    DELETED,
+    NO_ID,
+    NONE,
+    RENAMED,
+    RENAMING,
+    NotebooksClient,
+    message_of,
+    path_of,
+)
 
 
 @pytest.fixture
@@ -43,12 +50,6 @@ def jp_server_config(jp_server_config: Any) -> Any:
 @pytest.fixture
 def notebooks(fetch: Fetch, jp_serverapp: Any) -> NotebooksClient:
     return NotebooksClient(fetch, jp_serverapp.identity_provider.token)
-
-
-async def path_of(notebooks: NotebooksClient, notebook_id: str) -> str:
-    """The contents path that the API tells."""
-    record = await notebooks.record(notebook_id)
-    return f"{record['attributes']['path']}{record['notebook_name']}".strip("/")
 
 
 # Create

@@ -105,6 +105,26 @@ async def test_a_nominal_time_makes_one_command_however_often_one_looks(
     assert (action.command_id, action.sequence_id, action.status) == (command.id, 1, "waiting")
 
 
+async def test_macros_start_from_the_nominal_time(
+    database: Database, schedules: ScheduleStore, commands: CommandStore
+) -> None:
+    number = await notebook(database)
+    body = {
+        "command_type": "SparkCommand",
+        "note_id": number,
+        "macros": [{"day": "Qubole_nominal_time.strftime('%Y-%m-%d %H')"}],
+        "arguments": {"when": "at $day$"},
+    }
+    await schedules.create([hourly(number, body=body, concurrency=2)])
+    await schedules.look(NOON + HOUR)
+    found, _ = await commands.history(Filter(), 100, 0)
+    assert [each.payload["argument_values"] for each in found] == [
+        {"when": "at 2026-03-02 13"},
+        {"when": "at 2026-03-02 12"},
+    ]
+    assert found[0].payload["resolved_macros"] == {"day": "2026-03-02 13"}
+
+
 async def test_nothing_comes_before_its_time(database: Database, schedules: ScheduleStore) -> None:
     await schedules.create([hourly(await notebook(database))])
     assert (await schedules.look(NOON - timedelta(seconds=1))).next_look == NOON
