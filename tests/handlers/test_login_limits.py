@@ -228,8 +228,8 @@ async def test_hashing_holds_nothing_up(browser: Any, callers: Callers) -> None:
         ticking = asyncio.ensure_future(tick())
         await asyncio.gather(*(browser(username, "wrong", f"198.51.100.{n}") for n in range(5)))
         ticking.cancel()
-        # Were it to hash in the event loop, there would be a few for each request.
-        assert ticks > 50, username
+        # Were it to hash in the event loop, there would be one or two for each request.
+        assert ticks > 20, username
 
 
 @pytest.mark.parametrize("extension_config", [{"authenticator_class": Directory}], indirect=True)

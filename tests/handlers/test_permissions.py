@@ -117,6 +117,7 @@ def scheduler() -> dict[str, Asked]:
                 ("POST", f"{one}/run"),
                 ("GET", f"{one}/actions"),
                 ("GET", f"{one}/actions/{{sequence}}"),
+                ("GET", f"{one}/notifications"),
                 ("GET", f"{one}/instances"),
                 ("GET", instance),
                 ("GET", f"{instance}/logs"),
@@ -128,6 +129,9 @@ def scheduler() -> dict[str, Asked]:
         f"GET {api}/actions/{{action_id}}": Asked(f"{api}/actions/999/", 404),
         f"PUT {api}/actions/{{action_id}}/kill": Asked(f"{api}/actions/999/kill", 404),
         f"POST {api}/actions/{{action_id}}/rerun": Asked(f"{api}/actions/999/rerun", 404),
+        f"POST {api}/notifications/{{notification_id}}/retry": Asked(
+            f"{api}/notifications/999/retry", 404
+        ),
     }
 
 
@@ -259,7 +263,7 @@ def expected(name: str, route: str, permission: Permission, asked: Asked) -> int
 def extension_config(tmp_path: Path) -> dict[str, Any]:
     rules = tmp_path / "access.toml"
     rules.write_text(RULES)
-    return {"AccessRules": {"file": str(rules)}, "AccessManager": {"max_keys": 100}}
+    return {"AccessRules": {"file": str(rules)}, "AccessManager": {"max_keys": 1000}}
 
 
 @pytest.fixture

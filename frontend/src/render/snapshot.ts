@@ -20,22 +20,23 @@ async function typesetSnapshot(root: HTMLElement, ctx: RenderContext): Promise<v
 
 async function drawBundles(root: HTMLElement, ctx: RenderContext): Promise<void> {
   const scripts = [...root.querySelectorAll<HTMLScriptElement>("script.dash-mime")];
-  await Promise.all(
-    scripts.map(async (script) => {
-      const mime = script.dataset["mime"] ?? "";
-      let value: unknown;
-      try {
-        value = JSON.parse(script.text);
-      } catch {
-        return;
-      }
-      const node = await renderMime({ [mime]: value }, {}, ctx);
-      const output = script.closest<HTMLElement>(".dash-output") ?? script.parentElement;
-      // A live output may have taken the place meanwhile; and the stored picture beats a placeholder.
-      if (!script.isConnected || !output || node.classList.contains("dash-placeholder")) return;
-      output.replaceChildren(node);
-      // Only a file that was made of a trusted notebook has html here: nothing else would run its scripts.
-      await runScripts(node, ctx.nonce);
-    }),
-  );
+  // Made at once, put into the page in order: a script of one output may look for an element of the one before it.
+  const drawn = scripts.map((script) => draw(script, ctx));
+  for (const [index, script] of scripts.entries()) {
+    const node = await drawn[index];
+    const output = script.closest<HTMLElement>(".dash-output") ?? script.parentElement;
+    // A live output may have taken the place meanwhile; and the stored picture beats a placeholder.
+    if (!node || !script.isConnected || !output || node.classList.contains("dash-placeholder")) continue;
+    output.replaceChildren(node);
+    // Only a file that was made of a trusted notebook has html here: nothing else would run its scripts.
+    await runScripts(node, ctx.nonce);
+  }
+}
+
+async function draw(script: HTMLScriptElement, ctx: RenderContext): Promise<HTMLElement | null> {
+  try {
+    return await renderMime({ [script.dataset["mime"] ?? ""]: JSON.parse(script.text) as unknown }, {}, ctx);
+  } catch {
+    return null;
+  }
 }
