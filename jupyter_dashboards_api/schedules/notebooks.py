@@ -28,7 +28,7 @@ from .checks import checked
 from .fields import shown, zone_named
 from .local_zone import local_zone
 from .manager import SchedulesManager
-from .models import NOTEBOOKS, NewSchedule
+from .models import NOTEBOOKS, RUNNING, NewSchedule
 from .notebook_names import new_name, renamed, user_segment
 from .notebook_records import NotebookRecords, RecordInfo
 from .triggers import first_run, trigger_of, weekly
@@ -177,8 +177,8 @@ class NotebooksManager(LoggingConfigurable):
         return entry is not None and entry.kind == "notebook"
 
     def is_scheduled(self, record: RecordInfo) -> bool:
-        """Whether something is still to run: the schedule has not come to its `until`."""
-        if record.schedule is None:
+        """Whether something is still to run: the schedule is not suspended, and has not come to its `until`."""
+        if record.schedule is None or record.schedule.status != RUNNING:
             return False
         trigger = trigger_of(record.schedule.trigger)
         return trigger.end is None or exact_instant(trigger.end, trigger.zone) >= now()

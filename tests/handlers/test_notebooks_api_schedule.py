@@ -41,6 +41,17 @@ async def live(dashboards: Any) -> list[ScheduleInfo]:
     return (await dashboards.schedules.store.page(wanted, 100, 0))[0]
 
 
+async def test_one_that_the_scheduler_api_has_suspended_is_not_scheduled_until_it_is_resumed(
+    notebooks: NotebooksClient, dashboards: Any
+) -> None:
+    made = await notebooks.create()
+    await notebooks.good("POST", "_schedule", weekly(made))
+    (schedule,) = await live(dashboards)
+    for status, shown in (("SUSPENDED", "Not Scheduled"), ("RUNNING", "Scheduled")):
+        await dashboards.schedules.set_status(schedule.id, status)
+        assert (await notebooks.record(made))["status"] == shown
+
+
 @pytest.mark.parametrize("field", ["nbk_ids", "nbkIds"])
 async def test_schedule_says_so_in_the_record_the_list_and_the_count(
     notebooks: NotebooksClient, dashboards: Any, field: str
