@@ -90,6 +90,11 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         return DashboardsIdentity(self.settings["identity_provider"], self.access)
 
     @property
+    def template_namespace(self) -> dict[str, Any]:
+        """Without the server's token: Jupyter's page of errors has it for whoever is logged in, as viewers and keys are."""
+        return {**super().template_namespace, "token": None}  # type: ignore[misc]
+
+    @property
     def config(self) -> Any:
         # ExtensionHandlerMixin's is the extension's own; the kernel connection class needs the server's.
         return self.settings["config"]

@@ -22,7 +22,7 @@ from jupyter_dashboards_api.kernels.environment import clean_query
 from jupyter_dashboards_api.server import DashboardsServerApp
 from tests.conftest import Write
 
-from .callers import Callers
+from .callers import SHARED, Callers
 from .live import start
 
 RULES = """
@@ -36,6 +36,7 @@ RULES = """
 """
 
 MEGABYTE = 1024 * 1024
+NO_KERNEL = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 
 
 @pytest.fixture
@@ -55,6 +56,21 @@ def large(write_notebook: Write) -> str:
     output = new_output("display_data", data=data)
     write_notebook("open/large.ipynb", new_code_cell("1", outputs=[output]))
     return "open/large.ipynb"
+
+
+# The server's token
+
+
+@pytest.mark.parametrize("name", ["viewer", "share link", "key to view", "owner token"])
+@pytest.mark.parametrize("place", ["refresh/nothing", f"kernels/{NO_KERNEL}/channels"])
+async def test_no_page_of_an_error_has_the_server_s_token(
+    callers: Callers, write_notebook: Write, name: str, place: str
+) -> None:
+    write_notebook(SHARED, new_markdown_cell("shared"))
+    client = await callers.by_name(name)
+    response = await client.send("GET", f"/_api/{place}")
+    assert response.code in (400, 404)
+    assert callers.token not in response.body.decode()
 
 
 # Paths
