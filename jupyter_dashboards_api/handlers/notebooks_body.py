@@ -39,11 +39,20 @@ def read_fields(data: bytes) -> dict[str, Any]:
     return fields
 
 
+class _Texts(yaml.BaseLoader):  # type: ignore[misc]
+    """Without aliases: a few of them stand for more than the memory holds once somebody writes them out."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+
 def _flow_mapping(text: bytes) -> Any:
     if text[:1] == b"{" and len(text) <= _MAX_YAML_BYTES:
         try:
             # Texts only: 12:30 would be a number of YAML, and some dates dates. No merging either, which can take for ever.
-            fields = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+            fields = yaml.load(text, Loader=_Texts)  # noqa: S506
         except (yaml.YAMLError, ValueError, TypeError, RecursionError):
             fields = None
         if isinstance(fields, dict):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_dashboards_api.errors import DashboardsError
+from jupyter_dashboards_api.errors import DashboardsError, InvalidRequest
 from jupyter_dashboards_api.handlers.notebooks_body import ids_of, name_of, read_fields
 
 JSON = st.recursive(
@@ -87,3 +87,11 @@ def test_no_body_takes_long_or_makes_an_object(body: str) -> None:
         fields = {}
     assert time.monotonic() - begun < 5
     assert all(isinstance(each, (str, list, dict, type(None))) for each in fields.values())
+
+
+@pytest.mark.parametrize("body", [BOMB, MERGES, "{a: &a [*a]}"], ids=["lists", "objects", "itself"])
+def test_aliases_are_refused_since_an_error_that_repeats_the_value_would_write_them_out(
+    body: str,
+) -> None:
+    with pytest.raises(InvalidRequest):
+        read_fields(body.encode())
