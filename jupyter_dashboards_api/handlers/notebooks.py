@@ -36,6 +36,7 @@ class NotebooksAPIHandler(DashboardsAPIHandler):
     """A handler whose errors are `{"error": {"status", "message"}}`."""
 
     challenge = 'Basic realm="jupyter_dashboards_api", charset="UTF-8"'
+    _may_be_an_image = False
 
     @property
     def notebooks(self) -> NotebooksManager:
@@ -45,6 +46,7 @@ class NotebooksAPIHandler(DashboardsAPIHandler):
     async def prepare(self, **options: Any) -> None:
         # Before the header is rewritten to the form that every identity provider knows.
         is_from_another_site = self._is_from_another_site()
+        self._may_be_an_image = self._has_a_browser_s_password()
         await super().prepare(**options)
         if not self._finished and is_from_another_site:
             self.deny("A browser has sent this for another site.")
@@ -63,6 +65,16 @@ class NotebooksAPIHandler(DashboardsAPIHandler):
             return bool(urlsplit(origin).netloc.lower() != self.request.host.lower())
         except ValueError:
             return True
+
+    def _has_a_browser_s_password(self) -> bool:
+        """Whether a browser may have added the password, and doesn't say for which site: none does over plain HTTP."""
+        headers = self.request.headers
+        return (
+            headers.get("Authorization", "").lower().startswith("basic")
+            and headers.get("User-Agent", "").startswith("Mozilla/")
+            and "Sec-Fetch-Site" not in headers
+            and "Origin" not in headers
+        )
 
     def error_message(self, status: int, exc_info: Any) -> str:
         message = super().error_message(status, exc_info)
@@ -99,7 +111,7 @@ class NotebooksAPIHandler(DashboardsAPIHandler):
 
     def require_header(self) -> None:
         """Raises 405 for a GET that changes something, unless it has a credential that no other site can have sent."""
-        if self.request.method == "GET" and not self.caller.explicit:
+        if self.request.method == "GET" and (not self.caller.explicit or self._may_be_an_image):
             raise HTTPError(405)
 
     def model(self, record: RecordInfo, never: str | None = None) -> dict[str, Any]:

@@ -180,6 +180,17 @@ async def test_another_site_can_not_use_a_password_that_a_browser_keeps(
     assert await notebooks.ids() == []
 
 
+async def test_an_image_of_another_site_runs_nothing_where_a_browser_does_not_say_whose_it_is(
+    notebooks: NotebooksClient,
+) -> None:
+    browser = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101"}
+    await notebooks.bad(405, "GET", f"_run?nbkIds={NO_ID}", headers=browser)
+    # What says of itself that it is no other site's, or no browser, gets as far as the ids.
+    for headers in ({**browser, "Sec-Fetch-Site": "same-origin"}, {"User-Agent": "curl/8.5.0"}):
+        message = await notebooks.bad(400, "GET", f"_run?nbkIds={NO_ID}", headers=headers)
+        assert NO_ID[:8] in message
+
+
 async def test_a_slash_at_the_end_changes_nothing(notebooks: NotebooksClient) -> None:
     for path in ("_all", "_all/", "_count/"):
         await notebooks.good("GET", path)
