@@ -14,6 +14,9 @@ from ..errors import Conflict, InvalidRequest, Unreadable
 from .commands_base import CommandsAPIHandler
 from .notebook_lookup import notebook_model
 
+_MAX_NAME = 255
+"""Bytes: what file systems take."""
+
 
 class NotebookContentsHandler(CommandsAPIHandler):
     """`/api/v1.2/jupyter_notebooks/contents/PATH/NAME`."""
@@ -27,6 +30,8 @@ class NotebookContentsHandler(CommandsAPIHandler):
         place = clean_path(path)
         if not place.endswith(".ipynb"):
             raise InvalidRequest("The path must name a notebook, with its extension .ipynb.")
+        if any(len(segment.encode()) > _MAX_NAME for segment in place.split("/")):
+            raise InvalidRequest(f"A name in the path must have at most {_MAX_NAME} bytes.")
         most = self.dashboards.uploads.max_upload_size
         body = await asyncio.to_thread(json_object, self.request.body, most)
         if body.get("type", "notebook") != "notebook":

@@ -71,6 +71,8 @@ async def test_a_notebook_that_is_sent_is_trusted_by_nobody(
         ("", {"content": {}}, 400),
         ("../a.ipynb", {"content": {}}, 400),
         ("x/.hidden.ipynb", {"content": {}}, 400),
+        ("x/" + "a" * 300 + ".ipynb", {"content": content()}, 400),
+        ("x" * 300 + "/a.ipynb", {"content": content()}, 400),
         ("a.ipynb", {}, 422),
         ("a.ipynb", {"content": None}, 422),
         ("a.ipynb", {"content": "{}"}, 422),
