@@ -220,7 +220,8 @@ class Notifier:
                 else f"No answer within {self._timeout:g} seconds.",
                 is_final=error.code == _GONE,
             ) from error
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            # Whatever a receiver can make the client raise: one that is not noted would be tried for ever.
             raise _Failed(f"The receiver could not be reached: {type(error).__name__}.") from error
 
     async def _note(self, each: NotificationInfo, failed: _Failed | None) -> None:
