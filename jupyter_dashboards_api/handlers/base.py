@@ -241,7 +241,9 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
             self.log.error("%s", error.message, exc_info=(kind, error, trace))
 
     def _request_summary(self) -> str:
-        return f"{self.request.method} {self.logged_uri()} ({self.request.remote_ip})"
+        # Without the query, which may hold a token or a key: Tornado logs this as it is.
+        place = self.logged_uri().partition("?")[0]
+        return f"{self.request.method} {place} ({self.request.remote_ip})"
 
     def _log(self) -> None:
         uri, headers = self.request.uri, self.request.headers

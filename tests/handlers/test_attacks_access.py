@@ -73,6 +73,19 @@ async def test_no_page_of_an_error_has_the_server_s_token(
     assert callers.token not in response.body.decode()
 
 
+async def test_a_request_that_is_refused_brings_no_secret_of_its_query_into_the_log(
+    callers: Callers, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("token", "personal_api_key"):
+        response = await callers.nobody().send(
+            "GET", f"/api/v1.2/scheduler?{name}={callers.token}&name=%FF"
+        )
+        assert response.code in (400, 401)
+    assert "/api/v1.2/scheduler" in caplog.text
+    assert callers.token not in caplog.text
+
+
 # Paths
 
 
