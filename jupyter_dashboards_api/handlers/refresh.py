@@ -59,6 +59,12 @@ class RefreshHandler(DashboardsHandlerMixin, WebSocketMixin, WebSocketHandler, J
     def set_default_headers(self) -> None:
         """None: a websocket has no page."""
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A text: Jupyter's page asks who the caller is, which is not known yet of an address that can't be read."""
+        message = self.error_message(status_code, kwargs.get("exc_info"))
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.finish(message)
+
     @property
     def max_message_size(self) -> int:
         """Bytes; Tornado closes the socket for a longer message."""

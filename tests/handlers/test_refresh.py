@@ -247,6 +247,15 @@ async def test_viewers_listen_to_what_they_may_open_and_are_shut_out_with_their_
     await page.is_shut(RIGHT_ENDED)
 
 
+async def test_an_address_that_can_not_be_read_fills_no_log(
+    callers: Callers, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = await callers.nobody().send("GET", "/_api/refresh/%ED%A0%80")
+    assert response.code == 400
+    assert response.body == b"Bad Request"
+    assert "Traceback" not in caplog.text
+
+
 async def test_no_other_site_listens_with_a_viewer_s_cookies(
     callers: Callers, save: Save, listen: Listen
 ) -> None:
