@@ -20,7 +20,10 @@ OBJECTS = {
     "sharing_configuration": ("See how notebooks are shared.", "Change how notebooks are shared."),
     "activity_log": ("Read who did what.", "Nothing more: the activity log is only ever read."),
     "command": ("See commands, their results and logs.", "Run, cancel and delete commands."),
-    "schedule": ("See schedules and their runs.", "Make, change and end schedules."),
+    "schedule": (
+        "See schedules and their runs.",
+        "Make, change and end schedules, and so run any notebook with any arguments.",
+    ),
 }
 """Object → what its two scopes let a key do: read, write."""
 
