@@ -24,6 +24,7 @@ from ..commands.submission import Refused
 from ..database.command_tables import Command
 from ..database.schedule_tables import Schedule, ScheduleAction
 from ..database.tables import Notebook, now
+from ..errors import InvalidRequest
 from .dependencies import read_files
 from .missed import first_to_run
 from .models import DONE, FAILED, NOT_FOUND, RUNNING, WAITING_FOR_DEPENDENCIES, Bounds
@@ -34,7 +35,15 @@ SOURCE = "SCHEDULED"
 
 _AT_ONCE = 50
 
-_BROKEN = (ValueError, TypeError, KeyError, ArithmeticError, LookupError, AssertionError)
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    ArithmeticError,
+    LookupError,
+    AssertionError,
+    InvalidRequest,
+)
 _BROKEN_AGAIN = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 

@@ -208,14 +208,20 @@ async def test_two_servers_that_look_at_once_make_each_command_once(
     assert await made(database) == [NOON] * 120
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"trigger": {"kind": "of old"}},
+        {"fields": {"dependency_info": {"hive_tables": ["of old"]}}},
+    ],
+    ids=["trigger", "files"],
+)
 async def test_a_schedule_that_can_not_be_fired_does_not_hold_up_the_others(
-    database: Database, schedules: ScheduleStore
+    database: Database, schedules: ScheduleStore, values: dict[str, Any]
 ) -> None:
     number = await notebook(database)
     broken, _ = await schedules.create([hourly(number), hourly(number)])
-    await database.execute(
-        update(Schedule).where(Schedule.id == broken.id).values(trigger={"kind": "of old"})
-    )
+    await database.execute(update(Schedule).where(Schedule.id == broken.id).values(**values))
     await schedules.look(NOON)
     assert len(await made(database)) == 1
 
