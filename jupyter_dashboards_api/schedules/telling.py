@@ -6,8 +6,10 @@ For one database session. Each action is told of once, whichever server ended it
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import datetime
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
@@ -16,10 +18,13 @@ from sqlalchemy.orm import Session
 from ..commands.models import FINAL as ENDED
 from ..database.command_tables import Command
 from ..database.schedule_tables import Notification, Schedule, ScheduleAction
+from ..errors import DashboardsError
 from .models import WAITING_FOR_DEPENDENCIES
 from .notices import Notice, Run, digest_of, mail_of, next_digest, notice_of, webhook_message
 
 MAIL, WEBHOOK = "mail", "webhook"
+
+_log = logging.getLogger(__name__)
 
 _AT_ONCE = 200
 _DIGESTS = 20
@@ -48,15 +53,8 @@ def tell(session: Session, moment: datetime) -> tuple[int, bool]:
     ).all()
     for action, schedule, command in found:
         action.told_at = moment
-        notice = _notice(schedule)
-        run = _run(action, schedule, command)
-        if _concerns(notice, run) and notice.digest is None:
-            _note(session, schedule, MAIL, json.dumps(notice.addresses), mail_of(run))
-            noted += 1
-        url = (schedule.fields.get("webhook") or {}).get("url")
-        if url and schedule.webhook_secret:
-            _note(session, schedule, WEBHOOK, url, webhook_message(run, moment))
-            noted += 1
+        with _apart(session, schedule):
+            noted += _tell_one(session, schedule, _run(action, schedule, command), moment)
     return noted, len(found) == _AT_ONCE
 
 
@@ -70,26 +68,55 @@ def digest(session: Session, moment: datetime) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for schedule in due:
-        notice = _notice(schedule)
         since = schedule.digested_at or schedule.created_at
-        rows = session.execute(
-            _runs()
-            .where(
-                ScheduleAction.schedule_id == schedule.id,
-                ScheduleAction.told_at > since,
-                ScheduleAction.told_at <= moment,
-            )
-            .order_by(ScheduleAction.id)
-            .limit(_MOST_OF_A_DIGEST)
-        ).all()
-        runs = [_run(*row) for row in rows]
-        wanted = [run for run in runs if _concerns(notice, run)]
-        if wanted and notice.addresses:
-            text = digest_of(schedule.name, wanted)
-            _note(session, schedule, MAIL, json.dumps(notice.addresses), text)
-        schedule.digested_at = moment
-        set_digest(schedule, moment)
+        # Not again at once, if this goes wrong.
+        schedule.digested_at, schedule.digest_at = moment, moment + timedelta(days=1)
+        with _apart(session, schedule):
+            _tell_all(session, schedule, since, moment)
+            set_digest(schedule, moment)
     return len(due)
+
+
+@contextmanager
+def _apart(session: Session, schedule: Schedule) -> Iterator[None]:
+    """What is stored of one schedule and can't be read keeps nobody from being told of the others."""
+    session.flush()
+    try:
+        with session.begin_nested():
+            yield
+            session.flush()
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, DashboardsError):
+        _log.exception("Schedule %d", schedule.id)
+
+
+def _tell_one(session: Session, schedule: Schedule, run: Run, moment: datetime) -> int:
+    notice, noted = _notice(schedule), 0
+    if _concerns(notice, run) and notice.digest is None:
+        _note(session, schedule, MAIL, json.dumps(notice.addresses), mail_of(run))
+        noted += 1
+    url = (schedule.fields.get("webhook") or {}).get("url")
+    if url and schedule.webhook_secret:
+        _note(session, schedule, WEBHOOK, url, webhook_message(run, moment))
+        noted += 1
+    return noted
+
+
+def _tell_all(session: Session, schedule: Schedule, since: datetime, moment: datetime) -> None:
+    notice = _notice(schedule)
+    rows = session.execute(
+        _runs()
+        .where(
+            ScheduleAction.schedule_id == schedule.id,
+            ScheduleAction.told_at > since,
+            ScheduleAction.told_at <= moment,
+        )
+        .order_by(ScheduleAction.id)
+        .limit(_MOST_OF_A_DIGEST)
+    ).all()
+    wanted = [run for run in (_run(*row) for row in rows) if _concerns(notice, run)]
+    if wanted and notice.addresses:
+        text = digest_of(schedule.name, wanted)
+        _note(session, schedule, MAIL, json.dumps(notice.addresses), text)
 
 
 def set_digest(schedule: Schedule, moment: datetime) -> None:

@@ -25,7 +25,7 @@ from jupyter_dashboards_api.commands.mail import Mailer
 from jupyter_dashboards_api.commands.models import Limits, Outcome
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
-from jupyter_dashboards_api.database.schedule_tables import Notification
+from jupyter_dashboards_api.database.schedule_tables import Notification, Schedule
 from jupyter_dashboards_api.database.tables import Notebook, now
 from jupyter_dashboards_api.errors import InvalidRequest
 from jupyter_dashboards_api.schedules.models import Bounds
@@ -205,6 +205,35 @@ async def test_a_digest_is_one_mail_of_the_days_runs(
     (message,) = mail.messages
     assert message["Subject"] == "Sales: 3 runs, 1 failed"
     assert message.get_content().count("run ") >= 3
+
+
+async def test_what_can_not_be_read_of_one_schedule_keeps_nobody_else_from_being_told(
+    database: Database, schedules: ScheduleStore, commands: CommandStore
+) -> None:
+    number = await notebook(database)
+    digest = TOLD | {"is_digest": True}
+    made = await schedules.create(
+        [
+            hourly(number, name="a", fields={"notification": digest}),
+            hourly(number, name="b", fields={"notification": TOLD}),
+            hourly(number, name="c", fields={"notification": digest}),
+        ]
+    )
+    await schedules.look(NOON)
+    for command in await commands.claim("test", 100, Limits(100)):
+        await commands.finish(command, Outcome("error", {"message": "x"}))
+    for each in made:
+        await schedules.set_status(each.id, "SUSPENDED")
+    # Only by a hand in the database.
+    await database.execute(
+        update(Schedule)
+        .where(Schedule.id == made[0].id)
+        .values(fields={"notification": 7, "webhook": 7, "time_zone": 7})
+    )
+    await schedules.look(now())
+    assert await states(database) == [("mail", "pending", 0)]
+    await schedules.look(now() + timedelta(days=1))
+    assert await states(database) == [("mail", "pending", 0)] * 2
 
 
 async def test_a_webhook_is_signed_and_tells_the_run(
