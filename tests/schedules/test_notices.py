@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import hashlib
 import hmac
 import json
@@ -268,27 +266,6 @@ async def test_a_receiver_that_is_gone_for_good_is_not_tried_again(
         await schedules.look(NOON)
         await notifier.look(now() + timedelta(seconds=1))
     assert await states(database) == [("webhook", "dead", 1)]
-
-
-async def test_a_receiver_whose_answer_has_no_end_of_headers_is_not_tried_for_ever(
-    database: Database, schedules: ScheduleStore, commands: CommandStore
-) -> None:
-    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000)
-        with contextlib.suppress(OSError):
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(flood, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    await run(database, schedules, commands, ["error"], webhook={"url": url})
-    await schedules.look(NOON)
-    async with notifier_of(database, tries=2) as notifier:
-        for number in range(3):
-            await notifier.look(now() + timedelta(hours=number, seconds=1))
-    server.close()
-    assert await states(database) == [("webhook", "dead", 2)]
 
 
 async def test_a_mail_that_may_have_been_sent_is_not_sent_again(
