@@ -220,7 +220,7 @@ class Execution:
         self._until(
             self._start_timeout, f"The kernel was not ready within {self._start_timeout:g} s."
         )
-        await _ready(channels)
+        await ready(channels)
         if self._preamble:
             await self._run_preamble(channels)
         for index, cell in enumerate(self.notebook.cells):
@@ -348,7 +348,7 @@ def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return found
 
 
-async def _ready(channels: Any) -> None:
+async def ready(channels: Any) -> None:
     """Waits until the kernel answers and what it publishes arrives; for how long, others decide.
 
     `wait_for_ready` of jupyter_client then listens 200 ms more for what may still come; nbclient passes over messages
@@ -358,14 +358,16 @@ async def _ready(channels: Any) -> None:
     wait = _QUESTION
     while not (answered and heard):
         channels.kernel_info()
-        if await channels.shell_channel.msg_ready() or await _arrives(channels.get_shell_msg, wait):
-            answered = True
+        # Waits in each round, whatever is there already: a channel that has a message need not let others have their turn.
+        if not answered:
+            answered = await _arrives(channels.get_shell_msg, wait)
         else:
-            # A kernel that starts slowly is not to answer a thousand questions then.
-            wait = min(wait * 1.5, _LONGEST_QUESTION)
+            heard = await _arrives(channels.get_iopub_msg, wait)
         while await channels.iopub_channel.msg_ready():
             await channels.get_iopub_msg(timeout=0)
             heard = True
+        # A kernel that starts slowly is not to answer a thousand questions then.
+        wait = min(wait * 1.5, _LONGEST_QUESTION)
 
 
 async def _arrives(get: Any, seconds: float) -> bool:
