@@ -89,13 +89,15 @@ class CommandIntake:
             kind = "notebook" if request.resource_type == "Note" else "notebook dashboard"
             missing = f"There is no {kind} for account 1 with resourceId: {request.resource_id}"
             notebook = await self._by_id(request.resource_id, missing)
-            made = request.submission(notebook.path, owner)
-            await self._check(made, notebook)
         else:
             notebook = await self._to_run(request)
-            made = request.submission(notebook.path, notebook.id, owner)
-            await self._check(made, notebook)
+        made = request.submission(notebook.path, notebook.id, owner)
+        await self._check(made, notebook)
         return await self._told(made)
+
+    async def of_body(self, body: Mapping[str, Any], owner: str) -> Submission:
+        """The command that a body would make now, macros and all."""
+        return await self.submission(request_of(body, None), owner)
 
     async def again(self, rerun: Submission) -> Submission:
         """The command to store for a `rerun_request`, of the notebook as it is now."""

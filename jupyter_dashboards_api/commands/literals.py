@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ class NotLiteral(Exception):
     """What stands there is no literal that JSON could hold."""
 
 
-class LiteralReader:
+class LiteralReader(ABC):
     """Reads a source from a place on; `at` is the place after what was read."""
 
     comment: ClassVar[re.Pattern[str]]
@@ -76,8 +77,9 @@ class LiteralReader:
                 return ""
         return comment
 
+    @abstractmethod
     def _value(self) -> Any:
-        raise NotImplementedError
+        """What is next, past spaces. Raises `NotLiteral`."""
 
     def _word(self) -> Any:
         match = self.take(_WORD)

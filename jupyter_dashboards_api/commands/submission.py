@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ MAX_KEY = 128
 MAX_PATH = 4096
 _FORBIDDEN_IN_NAMES = re.compile(r"[&<>\"'\x00-\x1f\x7f-\x9f\u2028\u2029]")
 KEY_FIELD = "idempotency_key"
-JUPYTER = "JupyterNotebookCommand"
+SPARK, JUPYTER = "SparkCommand", "JupyterNotebookCommand"
 
 
 class Refused(Unreadable):
@@ -34,35 +35,102 @@ class Refused(Unreadable):
         super().__init__(f"Command type could not be created. Errors: {why}")
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """A notebook that is to be run, by `note_id` or by `path`. `arguments_text` is what the answer echoes.
+@dataclass(frozen=True, kw_only=True)
+class CommandRequest(ABC):
+    """What requests of all types have. `arguments` have the values of `macros` in their texts."""
 
-    `arguments` have the values of `macros` in their texts.
-    """
-
-    command_type: str
-    note_id: int | None
-    path: str | None
     label: str | None
     name: str | None
     tags: tuple[str, ...]
     macros: Mapping[str, Value]
     arguments: Mapping[str, Any]
-    arguments_text: Any
     timeout: int | None
     retry: int
     retry_delay: int
     priority: int
     can_notify: bool
     pool: str | None
-    upload_to_source: bool
-    upload_failures: bool
     idempotency_key: str | None
     request_hash: str
 
+    @property
+    @abstractmethod
+    def command_type(self) -> str:
+        """As the API calls it."""
+
+    @abstractmethod
+    def shown(self, notebook_id: int) -> dict[str, Any]:
+        """What the API tells as `command`."""
+
+    @abstractmethod
+    def own(self) -> dict[str, Any]:
+        """What else the runner of this type needs to know."""
+
     def submission(self, path: str, notebook_id: int, owner: str) -> Submission:
         """The command to store, of the notebook that lies at `path` now."""
+        return Submission(
+            command_type=self.command_type,
+            owner=owner,
+            path=path,
+            notebook_id=notebook_id,
+            payload={
+                "command": self.shown(notebook_id),
+                "argument_values": json.loads(json.dumps(self.arguments)),
+                "resolved_macros": dict(self.macros),
+                "can_notify": self.can_notify,
+                "pool": self.pool,
+                **self.own(),
+            },
+            request_hash=self.request_hash,
+            name=self.name,
+            tags=self.tags,
+            label=self.label,
+            priority=self.priority,
+            timeout=self.timeout,
+            retry=self.retry,
+            retry_delay=self.retry_delay,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+def fields_of(body: Mapping[str, Any], key: str | None, nominal: datetime | None) -> dict[str, Any]:
+    """The fields that all types of requests have. `key` is the idempotency key of a header. Raises `Refused`.
+
+    `nominal` is the time that macros start from, with its zone; now if it is None.
+    """
+    macros, arguments = arguments_of(body, nominal)
+    return {
+        "label": text(body, "label"),
+        "name": name_of(body),
+        "tags": tags_of(body),
+        "macros": macros,
+        "arguments": arguments,
+        "timeout": number(body, "timeout", least=1),
+        "retry": number(body, "retry", least=0, most=3) or 0,
+        "retry_delay": number(body, "retry_delay", least=0, most=60 * 24) or 0,
+        "priority": number(body, "priority", least=-100, most=100) or 0,
+        "can_notify": flag(body, "can_notify", default=False),
+        "pool": text(body, "pool"),
+        "idempotency_key": text({KEY_FIELD: key or body.get(KEY_FIELD)}, KEY_FIELD, MAX_KEY),
+        "request_hash": request_hash(body),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest(CommandRequest):
+    """A notebook that is to be run, by `note_id` or by `path`. `arguments_text` is what the answer echoes."""
+
+    note_id: int | None
+    path: str | None
+    arguments_text: Any
+    upload_to_source: bool
+    upload_failures: bool
+
+    @property
+    def command_type(self) -> str:
+        return SPARK if self.path is None else JUPYTER
+
+    def shown(self, notebook_id: int) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "cmdline": None,
             "language": "notebook",
@@ -81,42 +149,22 @@ class RunRequest:
                 "upload_to_source": self.upload_to_source,
                 "retry_delay": self.retry_delay,
             }
-        return Submission(
-            command_type=self.command_type,
-            owner=owner,
-            path=path,
-            notebook_id=notebook_id,
-            payload={
-                "command": shown,
-                "argument_values": json.loads(json.dumps(self.arguments)),
-                "resolved_macros": dict(self.macros),
-                "can_notify": self.can_notify,
-                "pool": self.pool,
-                "upload_to_source": self.upload_to_source,
-                "upload_failures": self.upload_failures,
-            },
-            request_hash=self.request_hash,
-            name=self.name,
-            tags=self.tags,
-            label=self.label,
-            priority=self.priority,
-            timeout=self.timeout,
-            retry=self.retry,
-            retry_delay=self.retry_delay,
-            idempotency_key=self.idempotency_key,
-        )
+        return shown
+
+    def own(self) -> dict[str, Any]:
+        return {
+            "upload_to_source": self.upload_to_source,
+            "upload_failures": self.upload_failures,
+        }
 
 
 def run_request(
     body: Mapping[str, Any], key: str | None, *, nominal: datetime | None = None
 ) -> RunRequest:
-    """The request of a body. `key` is the idempotency key of a header, if it had one. Raises `Refused`.
-
-    `nominal` is the time that macros start from, with its zone; now if it is left out.
-    """
+    """The request of a body; `key` and `nominal` as for `fields_of`. Raises `Refused`."""
     command_type = body.get("command_type")
     is_jupyter = command_type == JUPYTER
-    if command_type not in ("SparkCommand", JUPYTER):
+    if command_type not in (SPARK, JUPYTER):
         raise Refused(f"command_type {_shown(command_type)} is not supported.")
     note_id = None if is_jupyter else number(body, "note_id", required=True)
     path = text(body, "path", MAX_PATH) if is_jupyter else None
@@ -125,28 +173,16 @@ def run_request(
     language = body.get("language")
     if language not in (None, "", "notebook"):
         raise Refused(f"language {_shown(language)} is not supported; a notebook has its own.")
-    macros, arguments = arguments_of(body, nominal)
-    idempotency_key = text({KEY_FIELD: key or body.get(KEY_FIELD)}, KEY_FIELD, MAX_KEY)
+    fields = fields_of(body, key, nominal)
+    if is_jupyter:
+        fields["label"] = fields["label"] or DEFAULT_LABEL
     return RunRequest(
-        command_type=str(command_type),
         note_id=note_id,
         path=path,
-        label=text(body, "label") or (DEFAULT_LABEL if is_jupyter else None),
-        name=name_of(body),
-        tags=tags_of(body),
-        macros=macros,
-        arguments=arguments,
         arguments_text=body.get("arguments") or "",
-        timeout=number(body, "timeout", least=1),
-        retry=number(body, "retry", least=0, most=3) or 0,
-        retry_delay=number(body, "retry_delay", least=0, most=60 * 24) or 0,
-        priority=number(body, "priority", least=-100, most=100) or 0,
-        can_notify=flag(body, "can_notify", default=False),
-        pool=text(body, "pool"),
         upload_to_source=is_jupyter and flag(body, "upload_to_source", default=True),
         upload_failures=is_jupyter and flag(body, "upload_failures", default=False),
-        idempotency_key=idempotency_key,
-        request_hash=request_hash(body),
+        **fields,
     )
 
 

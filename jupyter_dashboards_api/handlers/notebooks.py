@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -284,7 +285,7 @@ class NotebookRunHandler(NotebooksAPIHandler):
         self.send({})
 
 
-class _SchedulingHandler(NotebooksAPIHandler):
+class _SchedulingHandler(NotebooksAPIHandler, ABC):
     """What is documented as POST, and has GET with a body in its samples."""
 
     @authenticated
@@ -300,9 +301,9 @@ class _SchedulingHandler(NotebooksAPIHandler):
         """For all notebooks that are named, or none."""
         await self.answer()
 
+    @abstractmethod
     async def answer(self) -> None:
         """Does it."""
-        raise NotImplementedError
 
 
 class NotebookScheduleHandler(_SchedulingHandler):

@@ -12,7 +12,6 @@ from tornado.web import authenticated
 from ..access.accounts import Accounts
 from ..commands.submission import text
 from ..errors import Conflict, Unreadable
-from ..schedules.checks import checked
 from ..schedules.editing import (
     asked,
     changed_columns,
@@ -21,9 +20,9 @@ from ..schedules.editing import (
     new_schedule,
     tells_secret,
 )
-from ..schedules.manager import ScheduleFilter
 from ..schedules.models import SCHEDULER, ScheduleInfo
 from ..schedules.requests import FIELDS, ScheduleRequest, trigger_request
+from ..schedules.store import ScheduleFilter
 from ..schedules.triggers import trigger_of
 from ..schedules.wire import (
     RESUME,
@@ -40,7 +39,7 @@ class _MakingHandler(SchedulerAPIHandler):
     async def make(self, request: ScheduleRequest) -> None:
         """Stores a schedule and answers with it, and, this once, with the secret of its webhook."""
         owner = self.caller.name
-        command = await checked(self.commands, request.body, owner)
+        command = await self.commands.intake.of_body(request.body, owner)
         (made,) = await self.schedules.create([new_schedule(request, owner, command.notebook_id)])
         self.send({**await self.model(made), **_secret(request, request.webhook is not None)})
 
@@ -115,7 +114,7 @@ class ScheduleHandler(SchedulerAPIHandler):
         _require_own(schedule)
         now = datetime.now(UTC)
         request = await asyncio.to_thread(edited, schedule, body, now)
-        command = await checked(self.commands, request.body, schedule.owner)
+        command = await self.commands.intake.of_body(request.body, schedule.owner)
 
         def change(found: ScheduleInfo) -> dict[str, Any]:
             if found.updated_at != schedule.updated_at:

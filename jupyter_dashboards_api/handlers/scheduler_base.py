@@ -13,8 +13,9 @@ from typing import Any
 from ..commands.models import CommandInfo
 from ..commands.wire import read_number
 from ..errors import InvalidRequest, NotFound, Unreadable
-from ..schedules.manager import ScheduleFilter, SchedulesManager
+from ..schedules.manager import SchedulesManager
 from ..schedules.models import ActionInfo, ScheduleInfo
+from ..schedules.store import ScheduleFilter
 from ..schedules.waiting import wanted_files
 from ..schedules.wire import Page, action_model, read_name, read_page, schedule_model
 from .commands_base import CommandsAPIHandler, command_model

@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from ..commands.convert_submission import ConvertRequest
 from ..commands.intake import request_of
 from ..commands.models import FINAL as ENDED
 from ..commands.models import Submission
@@ -190,11 +189,7 @@ def submission_of(
     """The command that a schedule makes at a nominal time. Raises `Refused`."""
     # Where the notebook lies now: it may have moved since the schedule was made.
     there = {**body, "path": path} if body.get("path") else body
-    request = request_of(there, None, nominal=nominal)
-    if isinstance(request, ConvertRequest):
-        made = request.submission(path, owner)
-    else:
-        made = request.submission(path, notebook_id, owner)
+    made = request_of(there, None, nominal=nominal).submission(path, notebook_id, owner)
     return replace(made, source=SOURCE, idempotency_key=None)
 
 

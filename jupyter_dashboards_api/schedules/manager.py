@@ -19,7 +19,7 @@ from ..errors import DashboardsError
 from .janitor import Janitor
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
 from .notifier import NotificationInfo, Notifier
-from .store import ScheduleFilter, ScheduleStore
+from .store import ScheduleStore
 from .ticker import ELSEWHERE, LONGEST_WAIT, Ticker
 from .waiting import WaitingActions
 
@@ -200,6 +200,3 @@ class SchedulesManager(LoggingConfigurable):
             await self.commands.added((action.command_id,))
         elif not action.is_final:
             self._files.wake()
-
-
-__all__ = ["ScheduleFilter", "SchedulesManager"]

@@ -24,7 +24,6 @@ from ..dashboards.contents import clean_path, join_path, parent_path
 from ..database.engine import Database
 from ..database.tables import now
 from ..errors import Conflict, DashboardsError, InvalidRequest, NotFound
-from .checks import checked
 from .fields import shown, zone_named
 from .local_zone import local_zone
 from .manager import SchedulesManager
@@ -280,7 +279,7 @@ class NotebooksManager(LoggingConfigurable):
     async def run(self, uuids: Sequence[object], user: str) -> None:
         """Runs notebooks, and waits for them up to `run_wait`. Raises `NotFound` before any runs, and `CellsFailed`."""
         records = await self._every(uuids)
-        submissions = [await checked(self._commands, _body(each), user) for each in records]
+        submissions = [await self._commands.intake.of_body(_body(each), user) for each in records]
         until = asyncio.get_running_loop().time() + self.run_wait
         begun = [await self._commands.submit(each) for each in submissions]
         ended = await asyncio.gather(*(self._wait(each.id, until) for each in begun))

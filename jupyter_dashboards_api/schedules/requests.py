@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..commands.submission import MAX_TEXT, flag, name_of, number, text
+from ..commands.submission import flag, name_of, number, text
 from ..errors import Unreadable
 from .dependencies import InvalidFiles, read_files
 from .fields import InvalidTrigger
@@ -203,14 +203,3 @@ def _files(fields: Mapping[str, Any]) -> tuple[str, ...]:
         return read_files(fields.get("dependency_info"))
     except InvalidFiles as error:
         raise InvalidSchedule(error.message) from error
-
-
-__all__ = [
-    "MAX_TEXT",
-    "InvalidSchedule",
-    "ScheduleRequest",
-    "merged",
-    "require_a_run",
-    "schedule_request",
-    "trigger_request",
-]

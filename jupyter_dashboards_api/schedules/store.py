@@ -192,10 +192,6 @@ class ScheduleStore:
 
         return await self._database.write(work)
 
-    async def next_look(self) -> datetime | None:
-        """When the next look is worth it; None when no schedule waits."""
-        return await self._database.read(firing.next_look)
-
     async def freed(self, command_id: int) -> bool:
         """A command has ended: whether a schedule that waited for its place is worth a look now."""
         waiting = (

@@ -31,7 +31,7 @@ from .steps import Unit, next_step
 from .walls import exact_instant, next_instant, next_shown
 
 MAX_PREVIEW = 1000
-"""Runs that `next_times` and `missed` answer at most."""
+"""Runs that `next_times` answers at most."""
 
 MAX_FREQUENCY = 100_000
 
@@ -257,14 +257,6 @@ def next_times(trigger: Trigger, after: datetime, count: int) -> list[datetime]:
         found.append(following)
         following = trigger.next_after(following)
     return found
-
-
-def missed(trigger: Trigger, since: datetime, until: datetime, limit: int) -> list[datetime]:
-    """The runs after `since`, up to `until` and with it, the oldest first.
-
-    At most `limit` and `MAX_PREVIEW`: go on from the last one for more.
-    """
-    return [due for due in next_times(trigger, since, limit) if due <= until]
 
 
 def latest(trigger: Trigger, since: datetime, until: datetime) -> datetime | None:

@@ -17,6 +17,7 @@ from tests.notebooks.archives import FORM, form
 from .callers import Callers, Client
 from .command_client import CommandClient, error_of
 from .live import Join, open_channel
+from .notebooks_client import NotebooksClient
 from .scheduler_client import Make
 
 
@@ -31,6 +32,12 @@ def jp_server_config(jp_server_config: Any) -> Any:
 def callers(fetch: Fetch, dashboards: Any) -> Callers:
     """Makes clients of every kind; `extension_config` of the test's module has the access file."""
     return Callers(fetch, dashboards)
+
+
+@pytest.fixture
+def notebooks(fetch: Fetch, jp_serverapp: Any) -> NotebooksClient:
+    """A client of the notebooks API with the owner's token."""
+    return NotebooksClient(fetch, jp_serverapp.identity_provider.token)
 
 
 @pytest.fixture

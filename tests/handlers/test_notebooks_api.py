@@ -47,11 +47,6 @@ def jp_server_config(jp_server_config: Any) -> Any:
     return jp_server_config
 
 
-@pytest.fixture
-def notebooks(fetch: Fetch, jp_serverapp: Any) -> NotebooksClient:
-    return NotebooksClient(fetch, jp_serverapp.identity_provider.token)
-
-
 # Create
 
 

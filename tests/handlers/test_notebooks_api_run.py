@@ -27,11 +27,6 @@ def extension_config() -> dict[str, Any]:
     return {"AccessManager": {"token_user": "admin"}, "NotebooksManager": {"time_zone": "UTC"}}
 
 
-@pytest.fixture
-def notebooks(fetch: Fetch, jp_serverapp: Any) -> NotebooksClient:
-    return NotebooksClient(fetch, jp_serverapp.identity_provider.token)
-
-
 class Made:
     """A notebook of the API on the disk."""
 

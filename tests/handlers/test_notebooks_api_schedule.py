@@ -11,7 +11,6 @@ import pytest
 
 from jupyter_dashboards_api.schedules.models import NOTEBOOKS, ScheduleInfo
 from jupyter_dashboards_api.schedules.store import ScheduleFilter
-from tests.conftest import Fetch
 
 from .callers import Callers
 from .notebooks_client import API, NO_ID, NONE, NotebooksClient, later, message_of
@@ -23,11 +22,6 @@ PREFIX = "Error occurred during request processing: "
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
     return {"AccessManager": {"token_user": "admin"}, "NotebooksManager": {"time_zone": "UTC"}}
-
-
-@pytest.fixture
-def notebooks(fetch: Fetch, jp_serverapp: Any) -> NotebooksClient:
-    return NotebooksClient(fetch, jp_serverapp.identity_provider.token)
 
 
 def weekly(*ids: str, **fields: Any) -> dict[str, Any]:

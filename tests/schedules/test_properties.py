@@ -17,11 +17,12 @@ from jupyter_dashboards_api.schedules.triggers import (
     Trigger,
     Weekly,
     latest,
-    missed,
     next_times,
     trigger_of,
 )
 from jupyter_dashboards_api.schedules.walls import instant_of, wall_at
+
+from .between import runs_between
 
 # Changes of an hour, half an hour, two hours and a whole day; at midnight; in winter; and none.
 NAMES = (
@@ -133,7 +134,7 @@ def test_the_latest_missed_run_is_the_last_of_all_missed_runs(data: st.DataObjec
     trigger = data.draw(triggers(zone, instant))
     until = instant + timedelta(seconds=data.draw(st.integers(0, 86_400)))
 
-    found = missed(trigger, instant, until, 1000)
+    found = runs_between(trigger, instant, until, 1000)
 
     assert all(instant < moment <= until for moment in found)
     assert sorted(set(found)) == found
@@ -172,7 +173,7 @@ def test_each_time_of_day_runs_once_when_the_clock_first_reaches_it(
         if reached is not None and reached != first:
             expected.append(reached)
 
-    found = missed(trigger, first, clock[-1][0], 100)
+    found = runs_between(trigger, first, clock[-1][0], 100)
 
     # Two times of day that are skipped together are one run.
     assert found == sorted(set(expected))
@@ -188,7 +189,7 @@ def test_a_rule_of_every_hour_runs_whenever_the_clock_shows_one_of_its_minutes(
     wanted = set(range(start, 60, step))
     expected = [m for m in minutes(first, 360)[1:] if m.astimezone(zone).minute in wanted]
 
-    found = missed(Cron(f"{start}/{step} * * * *", None, zone), first, expected[-1], 1000)
+    found = runs_between(Cron(f"{start}/{step} * * * *", None, zone), first, expected[-1], 1000)
 
     assert found == expected
 

@@ -19,11 +19,12 @@ from jupyter_dashboards_api.schedules.triggers import (
     every,
     first_run,
     latest,
-    missed,
     next_times,
     trigger_of,
     weekly,
 )
+
+from .between import runs_between
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 WEEKLY = {"period": "Monday", "time": "06:50", "until": "2026-12-14 06:50", "time_zone": "UTC"}
@@ -180,17 +181,19 @@ def test_previews_and_missed_runs_are_bounded() -> None:
 
     assert len(next_times(trigger, NEW_YEAR, 10**9)) == MAX_PREVIEW
     assert next_times(trigger, NEW_YEAR, 0) == []
-    assert len(missed(trigger, NEW_YEAR, week, 50)) == 50
-    assert missed(trigger, NEW_YEAR, NEW_YEAR + timedelta(minutes=1), 50) == []
+    assert len(runs_between(trigger, NEW_YEAR, week, 50)) == 50
+    assert runs_between(trigger, NEW_YEAR, NEW_YEAR + timedelta(minutes=1), 50) == []
 
 
 def test_missed_runs_are_those_after_the_one_and_up_to_the_other_moment() -> None:
     trigger = cron(cron_expression="0 * * * *", end_time="2026-01-01 05:00", time_zone="UTC")
 
-    found = missed(trigger, NEW_YEAR, NEW_YEAR + timedelta(hours=3), 10)
+    found = runs_between(trigger, NEW_YEAR, NEW_YEAR + timedelta(hours=3), 10)
 
     assert [moment.hour for moment in found] == [1, 2, 3]
-    assert [m.hour for m in missed(trigger, NEW_YEAR, NEW_YEAR + timedelta(days=3), 10)][-1] == 5
+    assert [m.hour for m in runs_between(trigger, NEW_YEAR, NEW_YEAR + timedelta(days=3), 10)][
+        -1
+    ] == 5
 
 
 def test_the_latest_missed_run_is_found_without_going_through_all() -> None:

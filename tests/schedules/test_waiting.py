@@ -87,7 +87,7 @@ async def test_what_does_not_come_in_time_is_not_found_and_leaves_its_place(
     assert (ended.has_ended, ended.next_look) == (True, None)
     assert await statuses(schedules) == [("not_found", "Not there in time:\na.csv\nbroken.csv")]
     assert await made(database) == []
-    assert await schedules.next_look() == NOON + timedelta(hours=1)
+    assert (await schedules.look(NOON)).next_look == NOON + timedelta(hours=1)
     assert (await schedules.get(schedule.id)).status == "RUNNING"
 
 
