@@ -57,8 +57,8 @@ class Unreadable(DashboardsError):
     status = 422
 
 
-class Unavailable(DashboardsError):
-    """Not now: a limit is reached. `retry_after` is in whole seconds."""
+class TryLater(DashboardsError):
+    """Not now, and nothing was done. `retry_after` is in whole seconds."""
 
     status = 503
 
@@ -67,14 +67,20 @@ class Unavailable(DashboardsError):
         self.retry_after = retry_after
 
 
-class TooManyAttempts(DashboardsError):
-    """The caller was wrong too often. `retry_after` is in whole seconds."""
+class Unavailable(TryLater):
+    """A limit of the server is reached."""
+
+
+class TooManyAttempts(TryLater):
+    """The caller was wrong too often."""
 
     status = 429
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+
+class QueueFull(TryLater):
+    """As much waits for this caller as may."""
+
+    status = 429
 
 
 class StorageFailed(DashboardsError):

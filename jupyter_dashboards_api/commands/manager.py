@@ -63,6 +63,12 @@ class CommandsManager(LoggingConfigurable):
         help="""Most commands of one notebook that run at once; 0: as many as there are places.""",
     ).tag(config=True)
 
+    max_waiting_commands = Integer(
+        10_000,
+        min=1,
+        help="""Most commands of one owner that wait; 429 beyond it. What a schedule starts always waits.""",
+    ).tag(config=True)
+
     max_streams = Integer(
         200,
         min=1,
@@ -217,18 +223,23 @@ class CommandsManager(LoggingConfigurable):
         await self.converter.stop()
 
     async def submit(self, submission: Submission) -> CommandInfo:
-        """Stores a command; it waits then. Raises `Conflict` for an idempotency key that was another command's.
+        """As `submit_all` does, one."""
+        return (await self.submit_all([submission]))[0]
 
-        Raises `Unavailable` when another server runs the commands of this database, and can't be told.
+    async def submit_all(self, submissions: Sequence[Submission]) -> list[CommandInfo]:
+        """Stores commands, all or none; they wait then.
+
+        Raises `Conflict` for an idempotency key that was another command's, `QueueFull` when too many of an owner wait, and
+        `Unavailable` when another server runs the commands of this database, and can't be told.
         """
         if not self._queue.accepts:
             raise Unavailable(
                 "Another server runs the commands of this database: send it there.", 60
             )
-        command, is_new = await self.store.submit(submission)
-        if is_new:
+        made = await self.store.submit_all(submissions, self.max_waiting_commands)
+        if any(is_new for _, is_new in made):
             self._queue.wake()
-        return command
+        return [command for command, _ in made]
 
     async def added(self, command_ids: Sequence[int]) -> None:
         """Commands were stored otherwise than by `submit`, and wait."""

@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from ..database.command_tables import Command, CommandAttempt, CommandLog, CommandResult
 from ..database.engine import Database
 from ..database.tables import now
-from ..errors import Conflict, NotFound
+from ..errors import NotFound
 from . import claims
+from .adding import by_key, submit
 from .claims import ACTIVE
 from .endings import end_attempt, lose, settle
-from .filtering import filtered, tag_text
+from .filtering import filtered
 from .models import AttemptInfo, CommandInfo, Filter, Limits, Outcome, ResultFile, Submission
 from .orphans import Orphan
 from .peers import Sight, look, take_over
@@ -47,18 +48,20 @@ class CommandStore:
             heard(command)
 
     async def submit(self, submission: Submission) -> tuple[CommandInfo, bool]:
-        """A new command, and True; or the one that the same idempotency key has made before, and False.
+        """As `submit_all` does, one."""
+        return (await self.submit_all([submission]))[0]
 
-        Raises `Conflict` when that one was another request.
+    async def submit_all(
+        self, submissions: Sequence[Submission], most_waiting: int | None = None
+    ) -> list[tuple[CommandInfo, bool]]:
+        """New commands, all or none, and True; or the one that the same idempotency key has made before, and False.
+
+        Raises `Conflict` when that one was another request, `QueueFull` when `most_waiting` of its owner wait already.
         """
 
-        def work(session: Session) -> tuple[CommandInfo, bool]:
-            known = _by_key(
-                session, submission.owner, submission.idempotency_key, submission.request_hash
-            )
-            if known is not None:
-                return _info(known), False
-            return _info(add_command(session, submission)), True
+        def work(session: Session) -> list[tuple[CommandInfo, bool]]:
+            added = [submit(session, each, most_waiting) for each in submissions]
+            return [(_info(command), is_new) for command, is_new in added]
 
         try:
             return await self._database.write(work)
@@ -68,12 +71,14 @@ class CommandStore:
 
     async def known(self, owner: str, key: str | None, request_hash: str) -> CommandInfo | None:
         """The command that an idempotency key has made before. Raises `Conflict` when that was another request."""
+        if key is None:
+            return None
 
         def look(session: Session) -> CommandInfo | None:
-            found = _by_key(session, owner, key, request_hash)
+            found = by_key(session, owner, key, request_hash)
             return _info(found) if found is not None else None
 
-        return await self._database.read(look) if key is not None else None
+        return await self._database.read(look)
 
     async def owners(self) -> list[str]:
         """Everybody who has ever submitted a command."""
@@ -390,14 +395,6 @@ class CommandStore:
             self._ended(command)
 
 
-def add_command(session: Session, submission: Submission) -> Command:
-    """A new command that waits, in a transaction that may have more to do."""
-    command = Command(**_columns(submission))
-    session.add(command)
-    session.flush()
-    return command
-
-
 def _lose(session: Session, row: Command, reason: str) -> Orphan:
     attempt = lose(session, row, reason)
     session.flush()
@@ -417,43 +414,11 @@ def _of_attempt(command: CommandInfo) -> Any:
     )
 
 
-def _by_key(session: Session, owner: str, key: str | None, request_hash: str) -> Command | None:
-    if key is None:
-        return None
-    known = session.scalar(
-        select(Command).where(Command.owner == owner, Command.idempotency_key == key)
-    )
-    if known is not None and known.request_hash != request_hash:
-        raise Conflict("This idempotency key belongs to another command.")
-    return known
-
-
 def _found(session: Session, command_id: int) -> Command:
     row = session.get(Command, command_id)
     if row is None:
         raise NotFound("There is no such command.")
     return row
-
-
-def _columns(submission: Submission) -> dict[str, Any]:
-    return {
-        "command_type": submission.command_type,
-        "owner": submission.owner,
-        "path": submission.path,
-        "notebook_id": submission.notebook_id,
-        "payload": dict(submission.payload),
-        "request_hash": submission.request_hash,
-        "name": submission.name,
-        "tags": list(submission.tags),
-        "tag_text": tag_text(submission.tags),
-        "label": submission.label,
-        "source": submission.source,
-        "priority": submission.priority,
-        "timeout": submission.timeout,
-        "retry": submission.retry,
-        "retry_delay": submission.retry_delay,
-        "idempotency_key": submission.idempotency_key,
-    }
 
 
 def _info(row: Command) -> CommandInfo:

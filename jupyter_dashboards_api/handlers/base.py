@@ -25,7 +25,7 @@ from ..errors import (
     Forbidden,
     InvalidRequest,
     NotFound,
-    TooManyAttempts,
+    TryLater,
     Unavailable,
 )
 from .identity import DashboardsIdentity
@@ -269,7 +269,7 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         error = exc_info[1] if exc_info else None
         if status == 401:
             self.set_header("WWW-Authenticate", self.challenge)
-        if isinstance(error, (Unavailable, TooManyAttempts)):
+        if isinstance(error, TryLater):
             self.set_header("Retry-After", str(error.retry_after))
         if isinstance(error, DashboardsError):
             return error.message

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from tornado.web import HTTPError, authenticated
 
 from ..dashboards.contents import parent_path
-from ..errors import DashboardsError, NotFound, Unavailable
+from ..errors import DashboardsError, NotFound, TryLater
 from ..schedules.notebook_records import RecordInfo
 from ..schedules.notebooks import NotebooksManager, NotGiven
 from .base import DashboardsAPIHandler
@@ -145,9 +145,9 @@ def told(beginning: str, status: int = 400) -> Iterator[None]:
     """Has faults answered with a message that begins as the document has it, and with its status."""
     try:
         yield
-    except Unavailable as error:
-        # Not for good, and not by the caller's fault.
-        raise Unavailable(f"{beginning}: {error.message}", error.retry_after) from error
+    except TryLater as error:
+        # Not for good.
+        raise type(error)(f"{beginning}: {error.message}", error.retry_after) from error
     except Documented:
         raise
     except DashboardsError as error:

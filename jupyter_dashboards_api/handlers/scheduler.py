@@ -40,7 +40,9 @@ class _MakingHandler(SchedulerAPIHandler):
         """Stores a schedule and answers with it, and, this once, with the secret of its webhook."""
         owner = self.caller.name
         command = await self.commands.intake.of_body(request.body, owner)
-        (made,) = await self.schedules.create([new_schedule(request, owner, command.notebook_id)])
+        new = new_schedule(request, owner, command.notebook_id)
+        with unprocessable():
+            (made,) = await self.schedules.create([new])
         self.send({**await self.model(made), **_secret(request, request.webhook is not None)})
 
 
@@ -121,7 +123,8 @@ class ScheduleHandler(SchedulerAPIHandler):
                 raise Conflict("Somebody else has changed this schedule: look, and send it again.")
             return changed_columns(found, request, body, command.notebook_id, now)
 
-        changed = await self.schedules.change(schedule.id, change)
+        with unprocessable():
+            changed = await self.schedules.change(schedule.id, change)
         secret = _secret(request, tells_secret(schedule, request, body))
         self.send({**await self.model(changed), **secret})
 
@@ -149,7 +152,8 @@ class ScheduleOwnerHandler(SchedulerAPIHandler):
             raise Unreadable("new_owner_email is required.")
         if not await self._is_known(name):
             raise Unreadable("new_owner_email: nobody of this name is known to this server.")
-        changed = await self.schedules.change(schedule.id, lambda found: {"owner": name})
+        with unprocessable():
+            changed = await self.schedules.change(schedule.id, lambda found: {"owner": name})
         self.send(await self.model(changed))
 
     async def _is_known(self, name: str) -> bool:

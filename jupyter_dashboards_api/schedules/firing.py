@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from ..commands.adding import add_command
 from ..commands.intake import request_of
 from ..commands.models import FINAL as ENDED
 from ..commands.models import Submission
-from ..commands.store import add_command
 from ..commands.submission import Refused
 from ..database.command_tables import Command
 from ..database.schedule_tables import Schedule, ScheduleAction

@@ -33,6 +33,12 @@ class SchedulesManager(LoggingConfigurable):
         help="""Seconds after which a nominal time counts as missed. What is done about missed ones says each schedule.""",
     ).tag(config=True)
 
+    max_schedules = Integer(
+        10_000,
+        min=1,
+        help="""Most schedules of one owner that have not ended; a further one is refused.""",
+    ).tag(config=True)
+
     max_missed_runs = Integer(
         1000,
         min=1,
@@ -72,7 +78,11 @@ class SchedulesManager(LoggingConfigurable):
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self.commands = commands
-        self._bounds = Bounds(timedelta(seconds=self.misfire_grace), self.max_missed_runs)
+        self._bounds = Bounds(
+            timedelta(seconds=self.misfire_grace),
+            self.max_missed_runs,
+            most_schedules=self.max_schedules,
+        )
         self.store = ScheduleStore(database, self._bounds)
         self.waiting = WaitingActions(
             database, self._is_there, timedelta(seconds=self.dependency_poll)

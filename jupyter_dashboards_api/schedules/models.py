@@ -11,6 +11,8 @@ from ..commands.models import FINAL as ENDED
 
 RUNNING, SUSPENDED, KILLED, DONE = "RUNNING", "SUSPENDED", "KILLED", "DONE"
 """Statuses of a schedule. Nothing comes of a schedule that is not RUNNING; KILLED and DONE never change again."""
+GOING = (RUNNING, SUSPENDED)
+"""Those of a schedule that has not ended."""
 
 FINAL = frozenset({KILLED, DONE})
 
@@ -104,12 +106,14 @@ class Bounds:
 
     A nominal time is missed once it is `grace` old; of those that are all to run, the latest `most_missed` do. One look
     fires at most `batch` of a schedule, and comes back to one without a free place after `busy` unless it is told earlier.
+    An owner may have `most_schedules` that have not ended.
     """
 
     grace: timedelta = timedelta(minutes=1)
     most_missed: int = 1000
     batch: int = 20
     busy: timedelta = timedelta(minutes=1)
+    most_schedules: int = 10_000
 
 
 @dataclass(frozen=True)

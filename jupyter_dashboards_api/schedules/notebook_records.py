@@ -19,7 +19,7 @@ from ..database.command_tables import Command
 from ..database.engine import Database
 from ..database.schedule_tables import NotebookRecord, Schedule
 from ..database.tables import Notebook, now
-from .models import NOTEBOOKS, RUNNING, SUSPENDED, ScheduleInfo
+from .models import GOING, NOTEBOOKS, ScheduleInfo
 from .store import info
 
 _AT_ONCE = 500
@@ -152,9 +152,7 @@ def _records(session: Session, uuids: Sequence[str] | None) -> list[RecordInfo]:
         .where(_is_run())
         .group_by(Command.notebook_id)
     )
-    live = select(Schedule).where(
-        Schedule.kind == NOTEBOOKS, Schedule.status.in_((RUNNING, SUSPENDED))
-    )
+    live = select(Schedule).where(Schedule.kind == NOTEBOOKS, Schedule.status.in_(GOING))
     if uuids is not None:
         ids: Select[int] = select(Notebook.id).where(Notebook.uuid.in_(uuids))
         wanted = wanted.where(Notebook.uuid.in_(uuids))

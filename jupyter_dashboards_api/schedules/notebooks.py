@@ -281,7 +281,7 @@ class NotebooksManager(LoggingConfigurable):
         records = await self._every(uuids)
         submissions = [await self._commands.intake.of_body(_body(each), user) for each in records]
         until = asyncio.get_running_loop().time() + self.run_wait
-        begun = [await self._commands.submit(each) for each in submissions]
+        begun = await self._commands.submit_all(submissions)
         ended = await asyncio.gather(*(self._wait(each.id, until) for each in begun))
         wrong = [_failure(each) for each in ended if each is not None and each.status != "done"]
         if wrong:

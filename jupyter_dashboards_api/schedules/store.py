@@ -17,6 +17,7 @@ from ..database.tables import Notebook, now
 from ..errors import Conflict, InvalidRequest, NotFound
 from . import firing, telling
 from .models import (
+    GOING,
     KILLED,
     RUNNING,
     SUSPENDED,
@@ -53,7 +54,7 @@ class ScheduleStore:
     ) -> list[ScheduleInfo]:
         """New schedules, all or none. `replacing`: those of the same kind and notebook end.
 
-        A nominal time that lies before now runs as `catch_up` says.
+        A nominal time that lies before now runs as `catch_up` says. Raises `InvalidRequest` for too many.
         """
 
         def work(session: Session) -> list[ScheduleInfo]:
@@ -64,6 +65,7 @@ class ScheduleStore:
                 if replacing:
                     _end(session, each.kind, [each.notebook_id])
                 made.append(self._add(session, each))
+            self._refuse_beyond(session, {each.owner for each in new})
             return [info(row) for row in made]
 
         return await self._database.write(work)
@@ -122,9 +124,10 @@ class ScheduleStore:
 
         def work(session: Session) -> ScheduleInfo:
             row = found(session, schedule_id, lock=True)
-            if row.status in (KILLED,):
+            if row.status == KILLED:
                 raise Conflict("This schedule has been killed: make a new one.")
             values = change(info(row))
+            counted = row.owner if row.status in GOING else None
             for name, value in values.items():
                 setattr(row, name, value)
             if values.keys() & {"trigger", "since"}:
@@ -135,9 +138,20 @@ class ScheduleStore:
                 firing.settle(row, now(), self._bounds)
             row.updated_at = now()
             session.flush()
+            if row.status in GOING and row.owner != counted:
+                self._refuse_beyond(session, {row.owner})
             return info(row)
 
         return await self._database.write(work)
+
+    def _refuse_beyond(self, session: Session, owners: Collection[str]) -> None:
+        most = self._bounds.most_schedules
+        for owner in owners:
+            going = select(Schedule.id).where(Schedule.owner == owner, Schedule.status.in_(GOING))
+            if session.scalar(going.offset(most).limit(1)) is not None:
+                raise InvalidRequest(
+                    f"Nobody can have more than {most} schedules at once: kill some first."
+                )
 
     def _reckon(self, row: Schedule) -> None:
         """The next nominal time of a trigger that has changed: none runs again, and none before the new start."""
@@ -161,7 +175,7 @@ class ScheduleStore:
 
         def work(session: Session) -> ScheduleInfo:
             row = found(session, schedule_id, lock=True)
-            if row.status not in (RUNNING, SUSPENDED):
+            if row.status not in GOING:
                 raise InvalidRequest(f"The schedule is {row.status} already.")
             if status == RUNNING and row.status == SUSPENDED and skip_missed:
                 row.next_time = trigger_of(row.trigger).next_after(now())
@@ -343,7 +357,7 @@ def _end(session: Session, kind: str, notebook_ids: Sequence[int | None]) -> int
         .where(
             Schedule.kind == kind,
             Schedule.notebook_id.in_(notebook_ids),
-            Schedule.status.in_((RUNNING, SUSPENDED)),
+            Schedule.status.in_(GOING),
         )
         .with_for_update()
     ).all()

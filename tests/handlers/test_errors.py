@@ -63,6 +63,7 @@ def test_every_error_has_a_status_and_a_message_that_can_be_shown() -> None:
     ]
     assert {kind.__name__: kind.status for kind in kinds} == {
         "DashboardsError": 400,
+        "TryLater": 503,
         "InvalidRequest": 400,
         "Unauthorized": 401,
         "Forbidden": 403,
@@ -70,6 +71,7 @@ def test_every_error_has_a_status_and_a_message_that_can_be_shown() -> None:
         "Conflict": 409,
         "TooLarge": 413,
         "Unreadable": 422,
+        "QueueFull": 429,
         "TooManyAttempts": 429,
         "StorageFailed": 500,
         "Unavailable": 503,

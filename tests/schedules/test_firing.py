@@ -327,3 +327,23 @@ async def test_new_schedules_are_all_made_or_none(
     found = await database.read(lambda session: session.scalars(select(Schedule)).all())
     assert not found
     assert not await database.read(lambda session: session.scalars(select(ScheduleAction)).all())
+
+
+async def test_one_that_has_ended_or_was_somebody_elses_counts_again(database: Database) -> None:
+    schedules = ScheduleStore(database, Bounds(most_schedules=1))
+    number = await notebook(database)
+    once = {**hourly(number).trigger, "end_time": "2026-03-02T12:00:00+00:00"}
+    (first,) = await schedules.create([hourly(number, trigger=once, catch_up="none")])
+    await schedules.look(NOON + 5 * HOUR)
+    assert (await schedules.get(first.id)).status == "DONE"
+    await schedules.create([hourly(number)])
+    (other,) = await schedules.create([hourly(number, owner="bob")])
+    with pytest.raises(InvalidRequest, match="more than 1"):
+        await schedules.create([hourly(number)])
+    with pytest.raises(InvalidRequest, match="more than 1"):
+        await schedules.change(first.id, lambda found: {"trigger": hourly(number).trigger})
+    with pytest.raises(InvalidRequest, match="more than 1"):
+        await schedules.change(other.id, lambda found: {"owner": "ann"})
+    assert (await schedules.get(first.id)).status == "DONE"
+    assert (await schedules.get(other.id)).owner == "bob"
+    await schedules.change(other.id, lambda found: {"concurrency": 2})
