@@ -178,8 +178,20 @@ class Attempts:
                         command.id,
                     )
                 return
-            except DashboardsError:
+            except Exception as error:
+                log_failure(self._log, error)
                 await asyncio.sleep(self._again)
+
+
+def log_failure(log: logging.Logger, error: Exception) -> None:
+    """Says why a queue's work has failed this time.
+
+    No error ends a queue: a machine that is short of threads or files has them again later, as a database is back.
+    """
+    if isinstance(error, DashboardsError):
+        log.error("Commands: %s", error.message)
+    else:
+        log.error("Commands", exc_info=error)
 
 
 class Attempt:

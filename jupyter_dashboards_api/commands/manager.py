@@ -21,6 +21,7 @@ from ..errors import Unavailable
 from ..kernels.pool import KernelPool
 from ..notebooks.registry import NotebookRegistry
 from .attempts import CommandQueue
+from .claims import ACTIVE
 from .clusters import BadCluster, configured
 from .convert_runner import ConvertRunner
 from .convert_submission import CONVERT
@@ -204,7 +205,8 @@ class CommandsManager(LoggingConfigurable):
             worker=worker,
             limits=self._limits,
             log=self._logger,
-            lock=RunnerLock(Path(f"{database.engine.url.database}.lock")),
+            # One database by two names has one lock.
+            lock=RunnerLock(Path(f"{os.path.realpath(str(database.engine.url.database))}.lock")),
         )
 
     def _changed(self, command_id: int) -> None:
@@ -232,14 +234,23 @@ class CommandsManager(LoggingConfigurable):
         Raises `Conflict` for an idempotency key that was another command's, `QueueFull` when too many of an owner wait, and
         `Unavailable` when another server runs the commands of this database, and can't be told.
         """
-        if not self._queue.accepts:
-            raise Unavailable(
-                "Another server runs the commands of this database: send it there.", 60
-            )
+        self.require_turn()
         made = await self.store.submit_all(submissions, self.max_waiting_commands)
         if any(is_new for _, is_new in made):
             self._queue.wake()
         return [command for command, _ in made]
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether commands that are stored now will be run, as far as this server knows."""
+        return self._queue.accepts
+
+    def require_turn(self) -> None:
+        """Raises `Unavailable` when another server runs the commands of this database, and can't be told."""
+        if not self.runs_here:
+            raise Unavailable(
+                "Another server runs the commands of this database: send it there.", 60
+            )
 
     async def added(self, command_ids: Sequence[int]) -> None:
         """Commands were stored otherwise than by `submit`, and wait."""
@@ -264,7 +275,12 @@ class CommandsManager(LoggingConfigurable):
         return frozenset(each.id for each in waiting if throttle.holds(each, now()))
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
-        """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""
+        """Whether this call has cancelled the command, or asked for it, and how it stands.
+
+        Raises `NotFound`, and `Unavailable` when another server runs it, and can't be told.
+        """
+        if not self.runs_here and (await self.store.get(command_id)).status in ACTIVE:
+            self.require_turn()
         cancelled, command = await self.store.cancel(command_id)
         if command.status == "cancelling":
             await self._queue.cancel(command_id)
