@@ -105,8 +105,14 @@ class ScheduleStore:
     async def page(
         self, wanted: ScheduleFilter, limit: int, offset: int
     ) -> tuple[list[ScheduleInfo], bool]:
-        """A page of schedules, the newest first, and whether there is more."""
-        query = _filtered(wanted).order_by(Schedule.id.desc()).limit(limit + 1).offset(offset)
+        """A page of schedules, the newest first, and whether there is more.
+
+        Of those of one name the ones that have not ended come first: who asks by name means these.
+        """
+        query = _filtered(wanted)
+        if wanted.name:
+            query = query.order_by(Schedule.status.not_in(GOING))
+        query = query.order_by(Schedule.id.desc()).limit(limit + 1).offset(offset)
 
         def look(session: Session) -> tuple[list[ScheduleInfo], bool]:
             rows = [info(row) for row in session.scalars(query)]

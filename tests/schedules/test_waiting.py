@@ -12,7 +12,7 @@ from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import now
 from jupyter_dashboards_api.errors import InvalidRequest, StorageFailed
-from jupyter_dashboards_api.schedules.dependencies import InvalidFiles, files_at, read_files
+from jupyter_dashboards_api.schedules.dependencies import InvalidFiles, files_at, read_files, until
 from jupyter_dashboards_api.schedules.models import Bounds, ScheduleInfo
 from jupyter_dashboards_api.schedules.store import ScheduleStore
 from jupyter_dashboards_api.schedules.waiting import WaitingActions
@@ -100,6 +100,11 @@ async def test_the_run_of_a_killed_schedule_waits_no_more(
     await waiting.look(now())
     assert await statuses(schedules) == [("cancelled", "The schedule was killed.")]
     assert await made(database) == []
+
+
+@pytest.mark.parametrize("minutes", ["0", 0, None, "", "1440"])
+def test_a_time_out_of_nothing_is_that_of_a_day(minutes: Any) -> None:
+    assert until(NOON, {"time_out": minutes}) == NOON + timedelta(days=1)
 
 
 async def test_a_rerun_waits_too(
