@@ -156,7 +156,7 @@ class CommandsManager(LoggingConfigurable):
         self.pool = KernelPool(
             parent=self, kernel_manager=kernel_manager, kernel_spec_manager=kernel_spec_manager
         )
-        runner = NotebookRunner(
+        self._runner = runner = NotebookRunner(
             commands=self.store,
             contents=contents,
             kernel_manager=kernel_manager,
@@ -169,6 +169,7 @@ class CommandsManager(LoggingConfigurable):
             pool=self.pool,
             hold=hold,
         )
+        self.store.tell_orphaned(runner.end_orphans)
         self.converter = converter
         converting = ConvertRunner(
             run=runner.run,
@@ -219,6 +220,7 @@ class CommandsManager(LoggingConfigurable):
         """Interrupts what runs, and hands it back."""
         self.feed.close()
         await self._queue.stop()
+        await self._runner.stop()
         await self.pool.stop()
         await self.converter.stop()
 
