@@ -122,7 +122,10 @@ class NotebookRunner:
             await self._end(manager, kernel_id, None)
 
     async def run(self, command: CommandInfo, log: CommandLogger) -> Outcome:
-        """How the attempt ended. Cancelling the task cancels the attempt, which keeps what has run; the kernel is ended in any case."""
+        """How the attempt ended. Cancelling the task cancels the attempt, which keeps what has run; the kernel is ended in any case.
+
+        Once the cells have run a cancellation changes nothing any more: the outcome is the run's own.
+        """
         arguments: Mapping[str, Any] = command.payload.get("argument_values", {})
         try:
             cluster = cluster_of(command.label, self._clusters)
@@ -166,24 +169,35 @@ class NotebookRunner:
         except Exception as failed:
             self._log.exception("Command %d", command.id)
             error = {"message": f"The kernel could not be used ({type(failed).__name__})."}
-        finally:
-            await progress.close()
-        if error is None and not is_cancelled:
-            if command.payload.get("upload_to_source"):
-                await self._replace(command.path, original, notebook, log)
-            log.say("Done.")
-        elif error is not None:
-            log.say(error["message"])
-            if has_failed_cell and command.payload.get("upload_failures"):
-                await self._replace(command.path, original, notebook, log)
-        text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
-        if is_cut(text):
-            log.say("The results are longer than 20 MB: only the notebook has all of them.")
-        if ends:
-            # The kernel never outlives its attempt.
-            await asyncio.wait(ends)
         status = "cancelled" if is_cancelled else "error" if error else "done"
-        return Outcome(status, error, retryable=not is_cancelled, text=text, notebook=data)
+        key = "upload_failures" if has_failed_cell else "upload_to_source"
+        has_upload = (status == "done" or has_failed_cell) and command.payload.get(key)
+
+        async def end() -> Outcome:
+            await progress.close()
+            if error is not None:
+                log.say(error["message"])
+            if has_upload:
+                await self._replace(command.path, original, notebook, log)
+            if status == "done":
+                log.say("Done.")
+            text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
+            if is_cut(text):
+                log.say("The results are longer than 20 MB: only the notebook has all of them.")
+            return Outcome(status, error, retryable=not is_cancelled, text=text, notebook=data)
+
+        ending = asyncio.ensure_future(end())
+        try:
+            outcome = await asyncio.shield(ending)
+            if ends:
+                # The kernel never outlives its attempt.
+                await asyncio.wait(ends)
+        except asyncio.CancelledError:
+            # The source may have been written already, so this is not to be run again.
+            outcome = await ending
+            if ends:
+                await asyncio.wait(ends, timeout=_LATE_SECONDS)
+        return outcome
 
     async def _run(
         self,
