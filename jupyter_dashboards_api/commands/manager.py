@@ -157,7 +157,7 @@ class CommandsManager(LoggingConfigurable):
         self.pool = KernelPool(
             parent=self, kernel_manager=kernel_manager, kernel_spec_manager=kernel_spec_manager
         )
-        runner = NotebookRunner(
+        self._runner = runner = NotebookRunner(
             commands=self.store,
             contents=contents,
             kernel_manager=kernel_manager,
@@ -170,6 +170,7 @@ class CommandsManager(LoggingConfigurable):
             pool=self.pool,
             hold=hold,
         )
+        self.store.tell_orphaned(runner.end_orphans)
         self.converter = converter
         converting = ConvertRunner(
             run=runner.run,
@@ -221,6 +222,7 @@ class CommandsManager(LoggingConfigurable):
         """Interrupts what runs, and hands it back."""
         self.feed.close()
         await self._queue.stop()
+        await self._runner.stop()
         await self.pool.stop()
         await self.converter.stop()
 

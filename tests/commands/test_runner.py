@@ -311,3 +311,12 @@ async def test_a_kernel_killed_from_outside_ends_the_command(
     os.kill(await pid_of(client, command), signal.SIGKILL)
     ended = await asyncio.wait_for(client.ended(command["id"]), 5)
     assert ended["error"]["message"] == "The kernel died."
+
+
+async def test_a_gateway_that_is_down_is_not_a_missing_kernel(
+    client: CommandClient, start: Any
+) -> None:
+    command = await start("1", label="far", retry=1)
+    ended = await client.ended(command["id"])
+    assert ended["error"]["message"] == "The gateway of the kernels does not answer."
+    assert ended["attempt"] == 2

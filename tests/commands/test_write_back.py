@@ -15,11 +15,15 @@ from jupyter_server.services.contents.largefilemanager import AsyncLargeFileMana
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from tornado.web import HTTPError
 
+from jupyter_dashboards_api.commands import runner
 from jupyter_dashboards_api.commands.write_back import WriteBack, is_edited
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.stamp import executed_at, stamp
+from jupyter_dashboards_api.kernels import process
 from tests.conftest import Fetch, Write
 from tests.handlers.command_client import CommandClient
+
+from .conftest import HoldEnd
 
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 UPLOAD = {"command_type": "JupyterNotebookCommand", "upload_to_source": True}
@@ -147,6 +151,59 @@ async def test_a_source_stays_as_it_is_when_that_is_asked_for_or_the_run_fails(
     command = await client.submit(path="own.ipynb", **{**UPLOAD, **fields})
     await client.ended(command["id"])
     assert file.read_bytes() == before
+
+
+async def test_a_cancellation_that_falls_into_the_end_of_a_run_loses_nothing_of_it(
+    client: CommandClient, write_notebook: Write, hold_end: HoldEnd
+) -> None:
+    file = write_notebook("own.ipynb", new_code_cell("print(6 * 7)"), **PYTHON)
+    command = await client.submit(path="own.ipynb", **UPLOAD)
+    await hold_end.until_there()
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    hold_end.release()
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    assert nbformat.read(file, as_version=4).cells[0].outputs[0].text == "42\n"
+    kept = await client.ask("GET", f"/commands/{command['id']}/notebook")
+    assert json.loads(kept.body)["cells"][0]["outputs"][0]["text"] == ["42\n"]
+
+
+async def test_a_run_that_has_written_when_the_server_stops_is_done_and_not_run_again(
+    client: CommandClient, write_notebook: Write, hold_end: HoldEnd, dashboards: Any
+) -> None:
+    write_notebook("own.ipynb", new_code_cell("print(6 * 7)"), **PYTHON)
+    command = await client.submit(path="own.ipynb", retry=1, **UPLOAD)
+    await hold_end.until_there()
+    stopping = asyncio.ensure_future(dashboards.commands.stop())
+    # It interrupts at once what runs.
+    await asyncio.sleep(0)
+    hold_end.release()
+    await stopping
+    ended = await client.get(f"/commands/{command['id']}")
+    assert (ended["status"], ended["attempt"]) == ("done", 1)
+    assert (await client.get(f"/commands/{command['id']}/results"))["results"] == "42"
+
+
+async def test_nor_does_one_that_comes_while_the_kernel_of_the_run_is_ended(
+    client: CommandClient, write_notebook: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = asyncio.Event()
+
+    async def kill(*given: Any) -> None:
+        await may_end.wait()
+        await process.kill(*given)
+
+    monkeypatch.setattr(runner, "kill", kill)
+    write_notebook("own.ipynb", new_code_cell("print(6 * 7)"), **PYTHON)
+    command = await client.submit(path="own.ipynb", **UPLOAD)
+    async with asyncio.timeout(60):
+        while "Done." not in await log_of(client, command):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    may_end.set()
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    kept = await client.ask("GET", f"/commands/{command['id']}/notebook")
+    assert json.loads(kept.body)["cells"][0]["outputs"][0]["text"] == ["42\n"]
 
 
 async def test_an_edit_that_is_saved_while_the_run_is_under_way_stays(
