@@ -8,7 +8,7 @@ import copy
 import logging
 import os
 import signal
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import psutil
@@ -22,6 +22,7 @@ from ..database.tables import now
 from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
 from ..kernels.pool import KernelPool
+from ..kernels.preamble import PREAMBLES
 from ..kernels.process import kill, pid_of
 from . import spark
 from .clusters import Cluster, cluster_of, kernelspec_of
@@ -30,6 +31,7 @@ from .gateway_kernels import GatewayKernels
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
 from .orphans import Orphan
+from .outages import insist
 from .parameters import declared, unknown_names, with_arguments
 from .results import is_cut, packed, storable, text_of
 from .store import CommandStore
@@ -56,6 +58,7 @@ class NotebookRunner:
         kernel_spec_manager: Any,
         cell_timeout: float | None,
         hidden_environment: Iterable[str],
+        where: Callable[[CommandInfo], Awaitable[str]],
         log: logging.Logger,
         start_timeout: float = 60,
         clusters: Mapping[str, Cluster] | None = None,
@@ -64,10 +67,12 @@ class NotebookRunner:
     ) -> None:
         """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables.
 
-        Without a `pool` every run waits for its kernel's start. `hold` keeps uploads from writing to a path.
+        Without a `pool` every run waits for its kernel's start. `hold` keeps uploads from writing to a path. `where` tells
+        where a command's notebook lies by now, and raises `NotFound`.
         """
         self._commands = commands
         self._contents = contents
+        self._where = where
         self._write_back = WriteBack(contents, hold)
         self._kernels = kernel_manager
         self._specs = kernel_spec_manager
@@ -135,7 +140,8 @@ class NotebookRunner:
             if unknown:
                 log.say(f"The notebook declares no parameter {', '.join(unknown)}.")
             if unknown != command.payload.get("unknown_arguments", []):
-                await self._commands.tell(command, {"unknown_arguments": unknown})
+                told = {"unknown_arguments": unknown}
+                await insist(lambda: self._commands.tell(command, told))
             notebook = with_arguments(original, arguments, language)
             if cluster.spark is not None and language != "python":
                 raise DashboardsError("Spark sessions are made for kernels of Python only.")
@@ -151,7 +157,9 @@ class NotebookRunner:
         is_cancelled = has_failed_cell = False
         ends: list[asyncio.Task[None]] = []
         try:
-            await self._run(command, cluster, kernel_name, pool, notebook, progress, ends, log)
+            await self._run(
+                command, cluster, kernel_name, language, pool, notebook, progress, ends, log
+            )
             progress.done()
         except asyncio.CancelledError:
             is_cancelled = True
@@ -178,7 +186,7 @@ class NotebookRunner:
             if error is not None:
                 log.say(error["message"])
             if has_upload:
-                await self._replace(command.path, original, notebook, log)
+                await self._replace(command, original, notebook, log)
             if status == "done":
                 log.say("Done.")
             text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
@@ -204,6 +212,7 @@ class NotebookRunner:
         command: CommandInfo,
         cluster: Cluster,
         kernel_name: str,
+        language: str,
         pool: KernelPool | None,
         notebook: Any,
         progress: _Progress,
@@ -212,6 +221,9 @@ class NotebookRunner:
     ) -> None:
         """The cells in a kernel of their own, whose end is in `ends` then. Raises what `Execution.run` raises."""
         manager = self._manager_of(cluster)
+        preamble = PREAMBLES.get(language, "")
+        if cluster.spark is not None:
+            preamble += spark.preamble(cluster.spark, command.name or command.path)
         loop = asyncio.get_running_loop()
         end = None if command.timeout is None else loop.time() + command.timeout
         wanted: dict[str, Any] = {
@@ -234,16 +246,14 @@ class NotebookRunner:
         try:
             log.say(f"Kernel {kernel_name} has started.")
             _limit(pid, cluster.limits)
-            await self._commands.kernel(command, kernel_id, pid)
+            await insist(lambda: self._commands.kernel(command, kernel_id, pid))
             execution = Execution(
                 manager,
                 kernel_id,
                 notebook,
                 cell_timeout=self._cell_timeout,
                 start_timeout=self._start_timeout,
-                preamble=""
-                if cluster.spark is None
-                else spark.preamble(cluster.spark, command.name or command.path),
+                preamble=preamble,
                 on_preamble=session,
                 on_cell=progress.cell,
                 on_text=lambda name, text: log.add(text),
@@ -304,12 +314,16 @@ class NotebookRunner:
         task.add_done_callback(self._late.discard)
         return task
 
-    async def _replace(self, path: str, original: Any, notebook: Any, log: CommandLogger) -> None:
+    async def _replace(
+        self, command: CommandInfo, original: Any, notebook: Any, log: CommandLogger
+    ) -> None:
         """Writes the executed notebook over its source, unless somebody has changed that meanwhile."""
         executed = NotebookNode(notebook)
         executed.metadata = copy.deepcopy(notebook.metadata)
         await asyncio.to_thread(stamp, executed, now())
         try:
+            # Where it lies by now.
+            path = await insist(lambda: self._where(command))
             if await self._write_back.replace(path, original, executed):
                 log.say("The notebook has the new outputs.")
             else:

@@ -221,6 +221,10 @@ class CommandStore:
 
         await self._database.write(work)
 
+    async def moved(self, command: CommandInfo, path: str) -> None:
+        """Notes where an attempt has found its notebook."""
+        await self._database.execute(_of_attempt(command).values(path=path))
+
     async def stage(self, command: CommandInfo, stage: str) -> bool:
         """Notes how far an attempt's mail is; False when it is not the command's attempt any more."""
         changed = await self._database.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -320,3 +321,15 @@ async def test_a_gateway_that_is_down_is_not_a_missing_kernel(
     ended = await client.ended(command["id"])
     assert ended["error"]["message"] == "The gateway of the kernels does not answer."
     assert ended["attempt"] == 2
+
+
+@pytest.mark.parametrize("enabled", ["", "alt.renderers.enable('mimetype')"])
+async def test_a_chart_of_altair_is_kept_as_data_that_needs_no_other_host(
+    start: Callable[..., Any], client: CommandClient, enabled: str
+) -> None:
+    chart = "alt.Chart(alt.Data(values=[{'a': 1}])).mark_bar().encode(x='a:Q')"
+    command = await start("import altair as alt", enabled or "1", chart)
+    assert (await client.ended(command["id"]))["status"] == "done"
+    (output,) = (await notebook_of(client, command)).cells[-1].outputs
+    (mime,) = set(output.data) - {"text/plain"}
+    assert re.fullmatch(r"application/vnd\.vegalite\.v\d+\+json", mime)
