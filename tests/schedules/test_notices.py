@@ -81,7 +81,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def schedules(database: Database) -> ScheduleStore:
-    return ScheduleStore(database, Bounds())
+    return ScheduleStore(database, Bounds(longest=HOUR))
 
 
 @pytest.fixture
