@@ -149,7 +149,8 @@ _HAS_ENDED = or_(
     Command.status.in_(ENDED),
     and_(ScheduleAction.command_id.is_(None), ScheduleAction.status != WAITING_FOR_DEPENDENCIES),
 )
-_FORGETTABLE = and_(ScheduleAction.told_at.is_not(None), _HAS_ENDED)
+_IS_TO_BE_TOLD = or_(ScheduleAction.told_at.is_(None), ScheduleAction.collected_at.is_not(None))
+_FORGETTABLE = and_(~_IS_TO_BE_TOLD, _HAS_ENDED)
 
 
 def _runs() -> Select[ScheduleAction]:
@@ -204,7 +205,7 @@ def _forgets_runs(query: Select[ScheduleAction]) -> Callable[[Session], int]:
 
 def _forgets_commands(condition: ColumnElement[bool]) -> Callable[[Session], int]:
     untold = select(ScheduleAction.id).where(
-        ScheduleAction.command_id == Command.id, ScheduleAction.told_at.is_(None)
+        ScheduleAction.command_id == Command.id, _IS_TO_BE_TOLD
     )
     query = (
         select(Command.id)
