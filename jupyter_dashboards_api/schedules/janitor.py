@@ -1,6 +1,7 @@
 """Forgets runs that nobody keeps any more: by age and by number, of each schedule and of all commands.
 
-What goes on is never forgotten, nor what somebody is still to be told of. Rows go a few at a time, so that nobody waits for
+What goes on is never forgotten, nor what somebody is still to be told of, nor a run of a notebook that is still to be counted.
+Rows go a few at a time, so that nobody waits for
 the database meanwhile.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
@@ -20,8 +21,9 @@ from traitlets.config import LoggingConfigurable
 from ..commands.models import FINAL as ENDED
 from ..database.command_tables import Command, CommandLog, CommandResult
 from ..database.engine import Database
-from ..database.schedule_tables import Notification, Schedule, ScheduleAction
+from ..database.schedule_tables import NotebookRecord, Notification, Schedule, ScheduleAction
 from .models import WAITING_FOR_DEPENDENCIES
+from .notebook_records import NotebookRecords
 from .notifier import PENDING
 from .ticker import Ticker
 
@@ -82,6 +84,7 @@ class Janitor(LoggingConfigurable):
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self._database = database
+        self._records = NotebookRecords(database)
         self._ticker = Ticker(self._look, log=logger, longest=self.interval)
 
     def start(self) -> None:
@@ -101,6 +104,8 @@ class Janitor(LoggingConfigurable):
     async def clean(self, moment: datetime) -> int:
         """Forgets what is not kept at a moment; how many rows of commands, actions, outputs and logs."""
         total = 0
+        # What a server has run that died is not kept for ever.
+        await self._records.count_all()
         days = await self._database.read(_days_of_schedules)
         for find in self._finders(moment, days):
             while True:
@@ -150,7 +155,11 @@ _HAS_ENDED = or_(
     and_(ScheduleAction.command_id.is_(None), ScheduleAction.status != WAITING_FOR_DEPENDENCIES),
 )
 _IS_TO_BE_TOLD = or_(ScheduleAction.told_at.is_(None), ScheduleAction.collected_at.is_not(None))
-_FORGETTABLE = and_(~_IS_TO_BE_TOLD, _HAS_ENDED)
+# Those after a command that goes on are counted when that has ended.
+_IS_TO_BE_COUNTED = exists().where(
+    NotebookRecord.notebook_id == Command.notebook_id, NotebookRecord.counted_to < Command.id
+)
+_FORGETTABLE = and_(~_IS_TO_BE_TOLD, _HAS_ENDED, ~_IS_TO_BE_COUNTED)
 
 
 def _runs() -> Select[ScheduleAction]:
@@ -209,7 +218,7 @@ def _forgets_commands(condition: ColumnElement[bool]) -> Callable[[Session], int
     )
     query = (
         select(Command.id)
-        .where(Command.status.in_(ENDED), condition, ~untold.exists())
+        .where(Command.status.in_(ENDED), condition, ~untold.exists(), ~_IS_TO_BE_COUNTED)
         .limit(_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
