@@ -1,4 +1,7 @@
-"""Which nominal times still run of those that were missed: the server was off, or a run took longer than its period. Pure."""
+"""Which nominal times still run of those that were missed: the server was off, or a run took longer than its period.
+
+Pure: what is remembered between two calls saves work, and changes no answer.
+"""
 
 from __future__ import annotations
 
