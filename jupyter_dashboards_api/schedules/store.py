@@ -354,7 +354,8 @@ def _actions() -> Select[ScheduleAction, str | None]:
 def _lock(session: Session, notebook_ids: Sequence[int | None]) -> None:
     """Lets one at a time replace a notebook's schedules: a row that another one is adding can't be locked."""
     wanted = select(Notebook.id).where(Notebook.id.in_(notebook_ids))
-    session.execute(wanted.order_by(Notebook.id).with_for_update()).all()
+    # Not against those who only refer to it: who fires one of these schedules holds that one, and adds a command.
+    session.execute(wanted.order_by(Notebook.id).with_for_update(key_share=True)).all()
 
 
 def _end(session: Session, kind: str, notebook_ids: Sequence[int | None]) -> int:

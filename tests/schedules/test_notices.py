@@ -83,7 +83,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def schedules(database: Database) -> ScheduleStore:
-    return ScheduleStore(database, Bounds())
+    return ScheduleStore(database, Bounds(longest=HOUR))
 
 
 @pytest.fixture
@@ -325,6 +325,19 @@ async def test_a_receiver_that_is_gone_for_good_is_not_tried_again(
         await schedules.look(NOON)
         await notifier.look(now() + timedelta(seconds=1))
     assert await states(database) == [("webhook", "dead", 1)]
+
+
+async def test_a_webhook_that_was_removed_is_not_called_any_more(
+    database: Database, schedules: ScheduleStore, commands: CommandStore
+) -> None:
+    async with receiver() as hook, notifier_of(database) as notifier:
+        number = await run(database, schedules, commands, ["done"], webhook={"url": hook.url})
+        await schedules.look(NOON)
+        await schedules.change(number, lambda found: {"fields": {}, "webhook_secret": None})
+        await notifier.look(now() + timedelta(seconds=1))
+        (dead,), _ = await notifier.of_schedule(number, 10, 0)
+    assert hook.calls == []
+    assert (dead.state, dead.last_error) == ("dead", "The webhook was removed.")
 
 
 async def test_a_receiver_whose_answer_has_no_end_of_headers_is_not_tried_for_ever(

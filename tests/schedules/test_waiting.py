@@ -127,6 +127,21 @@ async def test_a_rerun_waits_too(
     assert command.payload["schedule"]["nominal_time"] == NOON.isoformat()
 
 
+async def test_a_rerun_of_a_killed_schedules_run_waits_and_runs_as_one_without_files(
+    database: Database, schedules: ScheduleStore, waiting: WaitingActions, there: set[str]
+) -> None:
+    schedule = await one(database, schedules, "a.csv")
+    (action,), _ = await schedules.actions(10, 0)
+    await waiting.cancel(action.id)
+    await schedules.set_status(schedule.id, "KILLED")
+    await schedules.rerun(action.id, 5)
+    assert (await waiting.look(now())).command_ids == ()
+    there.add("a.csv")
+    (command_id,) = (await waiting.look(now())).command_ids
+    command = await CommandStore(database).get(command_id)
+    assert command.payload["schedule"]["nominal_time"] == NOON.isoformat()
+
+
 def test_dates_in_names_are_the_nominal_time_on_the_zone_s_clock() -> None:
     from zoneinfo import ZoneInfo
 
