@@ -48,8 +48,11 @@ _BROKEN_AGAIN = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
 
-def look(session: Session, moment: datetime, bounds: Bounds) -> list[int]:
-    """Fires what is due of the schedules that are due, as many as there is time for; the ids of the new commands."""
+def look(session: Session, moment: datetime, bounds: Bounds) -> tuple[list[int], bool]:
+    """Fires what is due of the schedules that are due, as many as there is time for.
+
+    The ids of the new commands, and whether any schedule was taken up: another server may have them all just now.
+    """
     due = session.scalars(
         select(Schedule)
         .where(Schedule.look_at <= moment, Schedule.status == RUNNING)
@@ -72,7 +75,7 @@ def look(session: Session, moment: datetime, bounds: Bounds) -> list[int]:
         if time.monotonic() >= enough:
             # The others are still due: the next look is worth it at once.
             break
-    return made
+    return made, bool(due)
 
 
 def next_look(session: Session) -> datetime | None:

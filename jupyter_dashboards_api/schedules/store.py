@@ -140,7 +140,7 @@ class ScheduleStore:
                 self._reckon(row)
             if "fields" in values:
                 telling.set_digest(row, now())
-            elif "concurrency" in values and row.status == RUNNING:
+            if "concurrency" in values and row.status == RUNNING:
                 firing.settle(row, now(), self._bounds)
             row.updated_at = now()
             session.flush()
@@ -197,15 +197,19 @@ class ScheduleStore:
         """Fires what is due, and notes who is to be told of what has ended."""
 
         def work(session: Session) -> Look:
-            made = firing.look(session, moment, self._bounds)
+            made, has_fired = firing.look(session, moment, self._bounds)
             session.flush()
             noted, is_more = telling.tell(session, moment)
             noted += telling.digest(session, moment)
             session.flush()
             following = [firing.next_look(session), telling.next_digest_at(session)]
+            worth = moment if is_more else min(filter(None, following), default=None)
+            if worth is not None and worth <= moment and not (has_fired or noted or is_more):
+                # Another server is at it.
+                worth = moment + self._bounds.elsewhere
             return Look(
                 tuple(made),
-                moment if is_more else min(filter(None, following), default=None),
+                worth,
                 waits_for_files(session),
                 noted > 0,
             )

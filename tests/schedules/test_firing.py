@@ -358,3 +358,14 @@ async def test_one_that_has_ended_or_was_somebody_elses_counts_again(database: D
     assert (await schedules.get(first.id)).status == "DONE"
     assert (await schedules.get(other.id)).owner == "bob"
     await schedules.change(other.id, lambda found: {"concurrency": 2})
+
+
+async def test_more_concurrency_counts_at_once(
+    database: Database, schedules: ScheduleStore
+) -> None:
+    (schedule,) = await schedules.create([hourly(await notebook(database))])
+    await schedules.look(now())
+    assert len(await made(database)) == 1
+    await schedules.change(schedule.id, lambda found: {"concurrency": 3, "fields": {}})
+    await schedules.look(now())
+    assert len(await made(database)) == 3

@@ -52,3 +52,18 @@ async def test_a_schedule_can_be_replaced_while_it_fires(postgres: Postgres) -> 
     assert (await schedules.get(old.id)).status == "KILLED"
     assert (await schedules.get(new.id)).status == "RUNNING"
     database.close()
+
+
+async def test_what_another_server_is_just_firing_is_not_asked_for_all_the_time(
+    postgres: Postgres,
+) -> None:
+    database = Database(url=postgres.new_database())
+    schedules = ScheduleStore(database, Bounds())
+    await schedules.create([hourly(await notebook(database))])
+    with database.engine.connect() as other:
+        other.execute(text("SELECT id FROM schedules FOR UPDATE"))
+        found = await schedules.look(NOON)
+        assert found.command_ids == ()
+        assert found.next_look == NOON + Bounds().elsewhere
+    assert len((await schedules.look(NOON)).command_ids) == 1
+    database.close()
