@@ -136,13 +136,14 @@ class NotebookRunner:
             cluster = cluster_of(command.label, self._clusters)
             original, _ = await self._contents.notebook(command.path)
             kernel_name, language = await self._kernel_of(original, cluster)
-            unknown = unknown_names(arguments, declared(original, language))
+            known = await asyncio.to_thread(declared, original, language)
+            unknown = unknown_names(arguments, known)
             if unknown:
                 log.say(f"The notebook declares no parameter {', '.join(unknown)}.")
             if unknown != command.payload.get("unknown_arguments", []):
                 told = {"unknown_arguments": unknown}
                 await insist(lambda: self._commands.tell(command, told))
-            notebook = with_arguments(original, arguments, language)
+            notebook = await asyncio.to_thread(with_arguments, original, arguments, language)
             if cluster.spark is not None and language != "python":
                 raise DashboardsError("Spark sessions are made for kernels of Python only.")
         except DashboardsError as refused:
