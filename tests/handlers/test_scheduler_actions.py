@@ -224,6 +224,22 @@ async def test_instances_are_the_schedule_s_commands_with_logs_and_results(
     error_of(await commands.ask("GET", f"{path}/{by_hand['id']}"), 404)
 
 
+async def test_a_schedule_writes_its_outputs_back_where_that_is_asked_for(
+    make: Make, commands: CommandClient, fires: None, jp_root_dir: Path
+) -> None:
+    file = jp_root_dir / "a.ipynb"
+    once = {"end_time": "2012-07-01T02:00Z"}
+    schedule = await make(**once)
+    before = file.read_bytes()
+    assert schedule["upload_to_source"] is None
+    await actions_of(commands, schedule, done=1)
+    assert file.read_bytes() == before
+    schedule = await make(**once, upload_to_source=True)
+    assert schedule["upload_to_source"] is True
+    await actions_of(commands, schedule, done=1)
+    assert "seen" in str(json.loads(file.read_text())["cells"][0]["outputs"])
+
+
 async def test_a_rerun_is_another_action_of_the_same_time_and_there_is_a_limit(
     make: Make, commands: CommandClient, fires: None
 ) -> None:
