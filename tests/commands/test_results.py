@@ -187,6 +187,24 @@ async def test_closing_waits_for_the_write_that_is_under_way() -> None:
     assert "".join(written) == "firstsecond"
 
 
+async def test_what_is_printed_during_a_write_is_written_though_nothing_more_is_printed() -> None:
+    begun, go, written = asyncio.Event(), asyncio.Event(), asyncio.Queue[str]()
+
+    async def write(text: str) -> None:
+        begun.set()
+        await go.wait()
+        written.put_nowait(text)
+
+    log = CommandLogger(write)
+    log.add("first")
+    await asyncio.wait_for(begun.wait(), 5)
+    log.add("second")
+    go.set()
+    assert await asyncio.wait_for(written.get(), 5) == "first"
+    assert await asyncio.wait_for(written.get(), 5) == "second"
+    await log.close()
+
+
 async def test_a_log_is_cut_where_it_is_full_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
 
