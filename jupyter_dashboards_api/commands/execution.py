@@ -19,7 +19,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbclient.output_widget import OutputWidget
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
 
 from .gateway_client import server_gateway_client
 from .gateway_kernels import GatewayKernels
@@ -196,21 +196,35 @@ class Execution:
         poll = _GATEWAY_POLL if is_far else _POLL
         loop = asyncio.get_running_loop()
         look = loop.time()
-        while not self._died.is_set():
-            now = loop.time()
-            if end is not None and now >= end:
-                return TimedOut(f"The run took longer than {allowed:g} s.")
-            if self._deadline is not None and now >= self._deadline:
-                return TimedOut(self._late)
-            if now >= look:
-                look = now + poll
-                if not await self._is_alive():
-                    break
-            times = [look, *(time for time in (end, self._deadline) if time is not None)]
-            with contextlib.suppress(TimeoutError):
+        died = asyncio.ensure_future(self._died.wait())
+        # A gateway may take its time to answer, and clocks go on meanwhile.
+        asking: asyncio.Future[bool] | None = None
+        try:
+            while not died.done():
+                now = loop.time()
+                if end is not None and now >= end:
+                    return TimedOut(f"The run took longer than {allowed:g} s.")
+                if self._deadline is not None and now >= self._deadline:
+                    return TimedOut(self._late)
+                if asking is not None and asking.done():
+                    if not asking.result():
+                        break
+                    asking, look = None, now + poll
+                if asking is None and now >= look:
+                    asking = asyncio.ensure_future(self._is_alive())
+                moments = [time for time in (end, self._deadline) if time is not None]
+                waited: set[asyncio.Future[Any]] = {died}
+                if asking is None:
+                    moments.append(look)
+                else:
+                    waited.add(asking)
                 # The next cell's deadline is not known yet, so it is looked for often enough.
-                wait = min(max(min(times) - loop.time(), 0.0), _POLL)
-                await asyncio.wait_for(self._died.wait(), wait)
+                wait = min([_POLL, *(max(moment - loop.time(), 0.0) for moment in moments)])
+                await asyncio.wait(waited, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            died.cancel()
+            if asking is not None:
+                asking.cancel()
         return KernelDied("The kernel died.")
 
     async def _is_alive(self) -> bool:
@@ -320,7 +334,11 @@ class _Client(NotebookClient):
         if kind in _OUTPUTS and not self._has_room(msg, cell, cell_index):
             self._leave_out()
             return None
-        return super().process_message(msg, cell, cell_index)
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except ValidationError:
+            self._on_text("stderr", "\n[An output is left out: notebooks can't hold such data.]\n")
+            return None
 
     def clear_output(self, outs: list[NotebookNode], msg: Any, cell_index: int) -> None:
         super().clear_output(outs, msg, cell_index)

@@ -431,3 +431,16 @@ async def test_signal_handlers_of_the_server_stay(run: Any) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     await run("1")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+async def test_an_output_that_notebooks_can_not_hold_is_left_out_and_the_cell_goes_on(
+    run: Any,
+) -> None:
+    told: list[str] = []
+    notebook = await run(
+        "display({'text/html': 5}, raw=True); display({'text/plain': 'ok'}, raw=True); print(6 * 7)",
+        on_text=lambda name, text: told.append(text),
+    )
+    assert printed(notebook) == "42\n"
+    assert [o.data for o in notebook.cells[0].outputs if "data" in o] == [{"text/plain": "ok"}]
+    assert "An output is left out: notebooks can't hold such data." in "".join(told)

@@ -16,6 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from jupyter_dashboards_api.commands.gateway_kernels import GatewayKernels
 from tests.conftest import Write
 from tests.handlers.command_client import CommandClient
 from tests.servers import TOKEN, ServerProcess
@@ -187,6 +188,21 @@ async def test_a_kernel_that_dies_at_the_gateway_is_seen_within_two_seconds(
     ended = await asyncio.wait_for(client.ended(command["id"]), 10)
     assert ended["error"]["message"] == "The kernel died."
     assert await kernels(gateway) == []
+
+
+@pytest.mark.parametrize("run", ["label"], indirect=True)
+async def test_clocks_go_on_while_the_gateway_does_not_say_whether_a_kernel_lives(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_nothing(self: GatewayKernels, kernel_id: str) -> bool:
+        await asyncio.sleep(600)
+        return True
+
+    monkeypatch.setattr(GatewayKernels, "is_alive", says_nothing)
+    client, command = await run(WAIT, timeout=2)
+    async with asyncio.timeout(60):
+        ended = await client.ended(command["id"])
+    assert ended["error"]["message"] == "The run took longer than 2 s."
 
 
 @pytest.mark.parametrize("run", ["server"], indirect=True)
