@@ -220,7 +220,21 @@ def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a b", "a-b", "1a", "class", "a\n", "ä", "a;b", "a=1;b", "None", "a.b", "x\u2028"],
+    [
+        "",
+        "a b",
+        "a-b",
+        "1a",
+        "class",
+        "__debug__",
+        "a\n",
+        "ä",
+        "a;b",
+        "a=1;b",
+        "None",
+        "a.b",
+        "x\u2028",
+    ],
 )
 def test_names_that_are_no_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest):
