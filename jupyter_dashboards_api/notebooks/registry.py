@@ -25,12 +25,20 @@ from sqlalchemy.orm import Session
 from ..dashboards.staging import is_staging
 from ..database.engine import Database
 from ..database.tables import Notebook, now
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, Unavailable
 
 CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 
 _LETTERS = string.ascii_letters + string.digits
 _SHORT = 8
+
+_AGAIN = 0.5
+"""Seconds until an event is written again that the database would not take."""
+
+_RETRY_AFTER = 5
+
+Work = Callable[[Session], int]
+"""Changes notebooks in a transaction; how many. May be carried out once more, whether or not it was committed."""
 
 
 @dataclass(frozen=True)
@@ -134,27 +142,16 @@ class NotebookRegistry:
 
     async def moved(self, path: str, new_path: str) -> None:
         """A notebook, or a folder with all that is in it, is called otherwise now."""
-        if path == new_path:
-            return
-
-        def work(session: Session) -> int:
-            # What was there was replaced by it.
-            _delete(session, new_path)
-            moved = session.scalars(select(Notebook).where(_below(path))).all()
-            for notebook in moved:
-                notebook.path = new_path + notebook.path[len(path) :]
-            return len(moved)
-
-        if await self._database.write(work):
+        if await self._database.write(_moving(path, new_path)):
             self._changed()
 
     async def deleted(self, path: str) -> None:
         """A notebook, or a folder with all that was in it, is gone."""
-        if await self._database.write(lambda session: _delete(session, path)):
+        if await self._database.write(_deleting(path)):
             self._changed()
 
     async def on_contents_event(self, logger: Any, schema_id: str, data: dict[str, Any]) -> None:
-        """A listener of the contents manager's events."""
+        """A listener of the contents manager's events. Nobody tells of one again: it ends when it is in the database."""
         async with self._events:
             await self._take(data)
 
@@ -165,19 +162,37 @@ class NotebookRegistry:
             # An upload puts the old notebook aside and the new one in its place, which is the same notebook.
             if source and path and not (_is_staged(source) or _is_staged(path)):
                 try:
-                    await self.moved(source, path)
+                    await self._write_surely(_moving(source, path))
                 except InvalidRequest:
                     # A name that can't be stored, such as one that isn't UTF-8. It is not where it was, in any case.
-                    await self.deleted(source)
+                    await self._write_surely(_deleting(source))
         elif action == "delete" and path and not _is_staged(path):
-            await self.deleted(path)
+            await self._write_surely(_deleting(path))
+
+    async def _write_surely(self, work: Work) -> None:
+        is_again = False
+        while True:
+            try:
+                if await self._database.write(work) or is_again:
+                    self._changed()
+                return
+            except (Unavailable, IntegrityError):
+                # The latter: another server has just given ids to what is at the new path.
+                is_again = True
+                await asyncio.sleep(_AGAIN)
 
     async def informed(self) -> None:
-        """Waits until what the contents manager has told so far is in the database."""
+        """Waits until what the contents manager has told so far is in the database.
+
+        Raises `Unavailable` when that takes longer than `Database.busy_timeout`.
+        """
         # The listener is a task, which may not have begun.
         await asyncio.sleep(0)
-        async with self._events:
-            pass
+        try:
+            async with asyncio.timeout(self._database.busy_timeout), self._events:
+                pass
+        except TimeoutError:
+            raise Unavailable("The database does not answer.", _RETRY_AFTER) from None
 
 
 def _is_staged(path: str) -> bool:
@@ -207,6 +222,30 @@ def _below(path: str) -> ColumnElement[bool]:
     # Not LIKE: for SQLite, that takes `Sales` for `sales`.
     inside = func.substr(Notebook.path, 1, len(prefix)) == prefix
     return and_(or_(Notebook.path == path, inside), Notebook.deleted_at.is_(None))
+
+
+def _moving(path: str, new_path: str) -> Work:
+    was_known = False
+
+    def work(session: Session) -> int:
+        nonlocal was_known
+        is_known = session.scalar(select(Notebook.id).where(_below(path)).limit(1)) is not None
+        if path == new_path or (was_known and not is_known):
+            # Nothing to do, or done by a transaction that broke when it had been committed.
+            return 0
+        was_known = is_known
+        # What was there was replaced by it.
+        _delete(session, new_path)
+        moved = session.scalars(select(Notebook).where(_below(path))).all()
+        for notebook in moved:
+            notebook.path = new_path + notebook.path[len(path) :]
+        return len(moved)
+
+    return work
+
+
+def _deleting(path: str) -> Work:
+    return lambda session: _delete(session, path)
 
 
 def _delete(session: Session, path: str) -> int:

@@ -25,7 +25,7 @@ from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.finder import DashboardFinder
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import Notebook
-from jupyter_dashboards_api.errors import InvalidRequest
+from jupyter_dashboards_api.errors import InvalidRequest, Unavailable
 from jupyter_dashboards_api.notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
 from jupyter_dashboards_api.notebooks.uploads import NotebookUploads
 from tests.conftest import Write
@@ -308,6 +308,67 @@ async def test_a_name_that_cannot_be_stored_leaves_no_id_behind(
     await ensure_async(contents.rename("a.ipynb", "\udce4.ipynb"))
     await save("a.ipynb")
     assert (await registry.identify("a.ipynb")).id != before.id
+
+
+class Away:
+    """A database that does not answer for a while: before it has written, or just after."""
+
+    busy_timeout = 0.1
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.is_away = False
+        self.late = False
+        self.tried = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
+
+    async def write(self, work: Any) -> Any:
+        if not self.is_away:
+            return await self.database.write(work)
+        if self.late:
+            await self.database.write(work)
+        self.tried.set()
+        raise Unavailable("The database does not answer.")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_told_while_the_database_is_away_is_written_when_it_is_back(
+    database: Database, tmp_path: Path, kind: str, late: bool
+) -> None:
+    away = Away(database)
+    registry = NotebookRegistry(away)  # type: ignore[arg-type]
+    root = tmp_path / "root"
+    root.mkdir()
+    manager = KINDS[kind](root_dir=str(root), delete_to_trash=False)
+    manager.event_logger.add_listener(
+        schema_id=CONTENTS_EVENTS, listener=registry.on_contents_event
+    )
+    ids = {}
+    for name in "abc":
+        nbformat.write(NOTEBOOK, root / f"{name}.ipynb")
+        ids[name] = (await registry.identify(f"{name}.ipynb")).id
+    away.is_away, away.late = True, late
+    await ensure_async(manager.rename("b.ipynb", "d.ipynb"))
+    await ensure_async(manager.delete("a.ipynb"))
+    await ensure_async(manager.rename("c.ipynb", "a.ipynb"))
+    await away.tried.wait()
+    # Whoever asks is not told what is wrong meanwhile, and does not wait for ever.
+    for asked in (registry.by_id(ids["a"]), registry.identify("a.ipynb")):
+        with pytest.raises(Unavailable):
+            await asked
+    away.is_away = False
+    while True:
+        try:
+            await registry.informed()
+            break
+        except Unavailable:
+            await asyncio.sleep(0.05)
+    assert (await registry.identify("d.ipynb")).id == ids["b"]
+    assert (await registry.identify("a.ipynb")).id == ids["c"]
+    assert await registry.by_id(ids["a"]) is None
 
 
 @pytest.fixture
