@@ -237,7 +237,9 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         )
         self.uploads = NotebookUploads(self.store, self.finder, self.cache, parent=self)
         contents = ContentsStore(server.contents_manager)
-        self.sweeper = RegistrySweeper(self.access.notebooks, contents.is_notebook, parent=self)
+        self.sweeper = RegistrySweeper(
+            self.access.notebooks, contents.is_notebook, contents.is_empty, parent=self
+        )
         self.commands = CommandsManager(
             parent=self,
             database=self.database,

@@ -142,6 +142,13 @@ class ContentsStore:
             return False
         return bool(model["type"] == "notebook")
 
+    async def is_empty(self) -> bool:
+        """Whether the root shows nothing, or is not there. Raises what keeps the contents manager from saying so."""
+        try:
+            return not await self.folder("")
+        except NotFound:
+            return True
+
     async def folder(self, path: str) -> list[Entry]:
         """What a folder holds, in the manager's order, without hidden names and those that no path can have."""
         model = await self._call(self._manager.get, path, content=True, type="directory")
