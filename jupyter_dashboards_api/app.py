@@ -235,8 +235,11 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             error_text=self.error_text,
             stop_on_error=self.on_error == "stop",
         )
-        self.uploads = NotebookUploads(self.store, self.finder, self.cache, parent=self)
+        self.uploads = NotebookUploads(
+            self.store, self.finder, self.cache, self.access.notebooks.appeared, parent=self
+        )
         contents = ContentsStore(server.contents_manager)
+        contents.on_made(self.access.notebooks.appeared)
         self.sweeper = RegistrySweeper(
             self.access.notebooks, contents.is_notebook, contents.is_empty, parent=self
         )

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import nbformat
@@ -210,6 +210,28 @@ class ContentsStore:
 
         before(dashboards_before_save)
         after(dashboards_after_save)
+
+    def on_made(self, made: Callable[[str, datetime], None]) -> None:
+        """Has told what is saved where nothing was, whoever saves: its path, and a time at which nothing was there.
+
+        Managers that keep no files on a disk tell nothing: only there it can be looked between a save's two hooks.
+        """
+        on_disk = getattr(self._manager, "_get_os_path", None)
+        if on_disk is None:
+            return
+        new: dict[str, datetime] = {}
+
+        def begins(path: str, model: dict[str, Any]) -> None:
+            new.pop(path, None)
+            if model.get("type") != "directory" and not os.path.lexists(on_disk(path)):
+                new[path] = datetime.now(UTC)
+
+        def ended(path: str) -> None:
+            since = new.pop(path, None)
+            if since is not None:
+                made(path, since)
+
+        self.on_save(begins, ended)
 
     async def save_file(self, path: str, data: bytes) -> None:
         chunked = len(data) > _CHUNK and isinstance(self._manager, _CHUNKED_MANAGERS)

@@ -2,7 +2,8 @@
 
 A notebook gets its ids when something needs them first. They stay through renames of the notebook and of the folders above
 it, told by the contents manager's events, and are never given to another notebook: a file that is made where a deleted one
-was is a new notebook. (jupyter_server_fileid's manager gave it the old id.)
+was is a new notebook. (jupyter_server_fileid's manager gave it the old id.) So is one that is saved where nothing is,
+whatever was there once: nobody tells of files that are deleted past the contents manager.
 
 Paths here are those of the contents manager, not those below `DashboardsApp.root`.
 """
@@ -10,12 +11,13 @@ Paths here are those of the contents manager, not those below `DashboardsApp.roo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import string
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
@@ -60,6 +62,8 @@ class NotebookRegistry:
         self._changed = changed
         # One event after the other, in their order: a notebook may move twice.
         self._events = asyncio.Lock()
+        self._reserved: set[str] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def identify(self, path: str) -> NotebookId:
         """The ids of the notebook at a path, made now if it has none. The caller knows that it is there."""
@@ -84,10 +88,13 @@ class NotebookRegistry:
             return _ids(_new(session, path)) if _at(session, path) is None else None
 
         try:
-            return await self._database.write(make)
+            made = await self._database.write(make)
         except IntegrityError:
             # Another server was first.
             return None
+        if made is not None:
+            self._reserved.add(path)
+        return made
 
     async def find(self, path: str) -> NotebookId | None:
         """The ids of the notebook at a path; None when it never needed one."""
@@ -147,6 +154,7 @@ class NotebookRegistry:
 
     async def deleted(self, path: str) -> None:
         """A notebook, or a folder with all that was in it, is gone."""
+        self._reserved.discard(path)
         if await self._database.write(_deleting(path)):
             self._changed()
 
@@ -168,6 +176,21 @@ class NotebookRegistry:
                     await self._write_surely(_deleting(source))
         elif action == "delete" and path and not _is_staged(path):
             await self._write_surely(_deleting(path))
+
+    def appeared(self, path: str, since: datetime) -> None:
+        """A file or folder was made where nothing was at `since`. What is known there from before is gone; nobody told."""
+        if path in self._reserved:
+            self._reserved.remove(path)
+        elif not _is_staged(path):
+            task = asyncio.ensure_future(self._end_older(path, since))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _end_older(self, path: str, since: datetime) -> None:
+        # A name that can't be stored has no ids.
+        with contextlib.suppress(InvalidRequest):
+            async with self._events:
+                await self._write_surely(_deleting(path, Notebook.created_at < since))
 
     async def _write_surely(self, work: Work) -> None:
         is_again = False
@@ -244,13 +267,13 @@ def _moving(path: str, new_path: str) -> Work:
     return work
 
 
-def _deleting(path: str) -> Work:
-    return lambda session: _delete(session, path)
+def _deleting(path: str, *which: ColumnElement[bool]) -> Work:
+    return lambda session: _delete(session, path, *which)
 
 
-def _delete(session: Session, path: str) -> int:
+def _delete(session: Session, path: str, *which: ColumnElement[bool]) -> int:
     # No notebook has been loaded that would have to follow.
-    statement = update(Notebook).where(_below(path)).values(deleted_at=now())
+    statement = update(Notebook).where(_below(path), *which).values(deleted_at=now())
     result = session.execute(statement, execution_options={"synchronize_session": False})
     assert isinstance(result, CursorResult)
     return int(result.rowcount)

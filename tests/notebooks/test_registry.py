@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from jupyter_server.services.contents.largefilemanager import (
     LargeFileManager,
 )
 from sqlalchemy import func, select
+from tornado.web import HTTPError
 
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.finder import DashboardFinder
@@ -299,6 +301,59 @@ async def test_saving_a_notebook_again_keeps_the_id(
     assert await registry.find("a.ipynb") == before
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+async def test_what_is_saved_where_a_notebook_has_vanished_is_another(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any], size: str
+) -> None:
+    store = ContentsStore(contents)
+    store.on_made(registry.appeared)
+    await save("f/a.ipynb")
+    before = await registry.identify("f/a.ipynb")
+    kept = await registry.identify("f/b.ipynb")
+    # Past the contents manager: nobody tells.
+    Path(contents.root_dir, "f", "a.ipynb").unlink()
+    if size == "large":
+        await store.save_file("f/a.ipynb", nbformat.writes(NOTEBOOK).encode() + b" " * 2**21)
+    else:
+        await save("f/a.ipynb")
+    after = await registry.identify("f/a.ipynb")
+    assert after.id != before.id
+    assert await registry.by_id(before.id) is None
+    assert await registry.find("f/b.ipynb") == kept
+    await save("f/a.ipynb")
+    assert await registry.find("f/a.ipynb") == after
+
+
+async def test_a_save_that_fails_where_a_notebook_has_vanished_ends_nothing(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    ContentsStore(contents).on_made(registry.appeared)
+    await save("f/a.ipynb")
+    before = await registry.identify("f/a.ipynb")
+    folder = Path(contents.root_dir, "f")
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(HTTPError):
+        await ensure_async(
+            contents.save({"type": "notebook", "content": NOTEBOOK}, "f/a.ipynb"),
+        )
+    folder.with_name("away").rename(folder)
+    await save("f/a.ipynb")
+    assert await registry.find("f/a.ipynb") == before
+
+
+async def test_what_is_reserved_stays_when_it_is_made(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    ContentsStore(contents).on_made(registry.appeared)
+    reserved = await registry.reserve("a.ipynb")
+    assert reserved is not None
+    await save("a.ipynb")
+    assert await registry.find("a.ipynb") == reserved
+    Path(contents.root_dir, "a.ipynb").unlink()
+    await save("a.ipynb")
+    assert (await registry.identify("a.ipynb")).id != reserved.id
+
+
 async def test_a_name_that_cannot_be_stored_leaves_no_id_behind(
     registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
 ) -> None:
@@ -372,9 +427,14 @@ async def test_what_is_told_while_the_database_is_away_is_written_when_it_is_bac
 
 
 @pytest.fixture
-def uploads(contents: Any) -> NotebookUploads:
+def uploads(contents: Any, registry: NotebookRegistry) -> NotebookUploads:
     store = ContentsStore(contents)
-    return NotebookUploads(store, DashboardFinder(store), Forgotten())  # type: ignore[arg-type]
+    return NotebookUploads(
+        store,
+        DashboardFinder(store),
+        Forgotten(),  # type: ignore[arg-type]
+        registry.appeared,
+    )
 
 
 async def test_an_upload_that_replaces_a_notebook_keeps_its_id(
@@ -395,6 +455,25 @@ async def test_an_upload_that_replaces_a_bundle_keeps_the_ids_in_it(
     before = await registry.identify("board/index.ipynb")
     await uploads.save("board", "board.zip", bundle_of(data="2"))
     assert await registry.find("board/index.ipynb") == before
+
+
+async def test_an_upload_to_where_a_notebook_has_vanished_has_another_id(
+    registry: NotebookRegistry, uploads: NotebookUploads, contents: Any
+) -> None:
+    data = nbformat.writes(NOTEBOOK).encode()
+    await uploads.save("f/a.ipynb", "a.ipynb", data)
+    await uploads.save("board", "board.zip", bundle_of(data="1"))
+    before = {
+        (await registry.identify(path)).id for path in ("f/a.ipynb", "board/index.ipynb", "x.ipynb")
+    }
+    Path(contents.root_dir, "f", "a.ipynb").unlink()
+    shutil.rmtree(Path(contents.root_dir, "board"))
+    await uploads.save("f/a.ipynb", "a.ipynb", data)
+    await uploads.save("board", "board.zip", bundle_of(data="2"))
+    for path in ("f/a.ipynb", "board/index.ipynb"):
+        assert (await registry.identify(path)).id not in before
+    # Not every one has vanished.
+    assert (await registry.identify("x.ipynb")).id in before
 
 
 async def test_an_upload_that_fails_keeps_the_id(
