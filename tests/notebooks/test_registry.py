@@ -7,7 +7,8 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from jupyter_server.services.contents.largefilemanager import (
     LargeFileManager,
 )
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 from tornado.web import HTTPError
 
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.finder import DashboardFinder
 from jupyter_dashboards_api.database.engine import Database
-from jupyter_dashboards_api.database.tables import Notebook
+from jupyter_dashboards_api.database.tables import Notebook, now
 from jupyter_dashboards_api.errors import InvalidRequest, Unavailable
 from jupyter_dashboards_api.notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
 from jupyter_dashboards_api.notebooks.uploads import NotebookUploads
@@ -132,6 +134,38 @@ async def test_it_is_said_when_a_notebook_that_is_known_has_moved_or_gone(
     await registry.moved("a", "c")
     await registry.deleted("c/b.ipynb")
     assert changes == ["changed"] * 2
+
+
+async def test_the_ids_of_notebooks_that_go_are_told_in_the_transaction_that_ends_them(
+    registry: NotebookRegistry,
+) -> None:
+    told: list[int] = []
+    fails = False
+
+    def listener(session: Session, ids: Sequence[int]) -> None:
+        if fails:
+            raise Unavailable("Not now.")
+        gone = session.scalars(select(Notebook.deleted_at).where(Notebook.id.in_(ids)))
+        assert all(each is not None for each in gone)
+        told.extend(ids)
+
+    registry.on_end(listener)
+    paths = ["f/a.ipynb", "f/b.ipynb", "moved.ipynb", "replaced.ipynb", "lost.ipynb", "new.ipynb"]
+    ids = {path: (await registry.identify(path)).id for path in paths}
+    fails = True
+    with pytest.raises(Unavailable):
+        await registry.deleted("f")
+    fails = False
+    assert await registry.by_id(ids["f/a.ipynb"]) is not None
+    await registry.deleted("f")
+    assert told == [ids["f/a.ipynb"], ids["f/b.ipynb"]]
+    await registry.moved("moved.ipynb", "replaced.ipynb")
+    assert told[2:] == [ids["replaced.ipynb"]]
+    await registry.seen([], [ids["lost.ipynb"]], timedelta(0))
+    assert told[3:] == [ids["lost.ipynb"]]
+    registry.appeared("new.ipynb", now())
+    await registry.informed()
+    assert told[4:] == [ids["new.ipynb"]]
 
 
 names = st.sampled_from(["a", "A", "a_", "a%", "a b"])
