@@ -199,7 +199,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         server = self.serverapp
         assert server is not None
         self.store = ContentsStore(server.contents_manager, self.root)
-        self.database = Database(parent=self)
+        self.database = Database(self.store.place, parent=self)
         # Before a request is answered: a database that can't be used must keep the server from starting.
         self.database.open()
         assert server.event_logger is not None

@@ -19,6 +19,10 @@ from typing import Any, Literal
 
 import nbformat
 from jupyter_core.utils import ensure_async
+from jupyter_server.services.contents.filemanager import (
+    AsyncFileContentsManager,
+    FileContentsManager,
+)
 from jupyter_server.services.contents.largefilemanager import (
     AsyncLargeFileManager,
     LargeFileManager,
@@ -44,6 +48,8 @@ _MAX_PATH_LENGTH = 1024
 # These managers take a large file in parts; decoding it whole would hold the event loop.
 _CHUNKED_MANAGERS = (LargeFileManager, AsyncLargeFileManager)
 _CHUNK = 1024 * 1024
+
+_FILE_MANAGERS = (FileContentsManager, AsyncFileContentsManager, *_CHUNKED_MANAGERS)
 
 # Unicode's categories of control characters, surrogates (from bytes that are no UTF-8) and line separators.
 _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")
@@ -113,6 +119,17 @@ class ContentsStore:
     def __init__(self, manager: Any, root: str = "") -> None:
         self._manager = manager
         self._root = root.strip("/")
+
+    @property
+    def place(self) -> str:
+        """Tells what the contents manager serves from what another one does: its kind, and its root folder if it has one."""
+        kind = type(self._manager)
+        folder = str(getattr(self._manager, "root_dir", ""))
+        if hasattr(self._manager, "_get_os_path"):
+            folder = os.path.realpath(folder)
+        # They show the same, and which of them is the default changes.
+        name = "files" if kind in _FILE_MANAGERS else f"{kind.__module__}.{kind.__qualname__}"
+        return f"{name} {folder}"
 
     def api_path(self, path: str) -> str:
         """The path as the server's other APIs and its kernel manager know it."""
