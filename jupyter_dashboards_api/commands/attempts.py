@@ -10,17 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..errors import DashboardsError
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
+from .outages import AGAIN, log_failure
 from .store import CommandStore
 
 Run = Callable[[CommandInfo, CommandLogger], Awaitable[Outcome]]
 
 LOST = "The server that ran this command was stopped."
-
-AGAIN = 2.0
-"""Seconds after which a database that did not answer is asked again."""
 
 _STOP_SECONDS = 15.0
 _SERVED = 50
@@ -181,17 +178,6 @@ class Attempts:
             except Exception as error:
                 log_failure(self._log, error)
                 await asyncio.sleep(self._again)
-
-
-def log_failure(log: logging.Logger, error: Exception) -> None:
-    """Says why a queue's work has failed this time.
-
-    No error ends a queue: a machine that is short of threads or files has them again later, as a database is back.
-    """
-    if isinstance(error, DashboardsError):
-        log.error("Commands: %s", error.message)
-    else:
-        log.error("Commands", exc_info=error)
 
 
 class Attempt:

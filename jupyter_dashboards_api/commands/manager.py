@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
-from ..errors import Unavailable
+from ..errors import NotFound, Unavailable
 from ..kernels.pool import KernelPool
 from ..notebooks.registry import NotebookRegistry
 from .attempts import CommandQueue
@@ -30,6 +30,7 @@ from .intake import CommandIntake
 from .logs import CommandLogger
 from .mail import Mailer
 from .models import CommandInfo, Limits, Outcome, Submission
+from .outages import insist
 from .queue import LocalQueue
 from .removal import remove
 from .runner import NotebookRunner
@@ -157,7 +158,7 @@ class CommandsManager(LoggingConfigurable):
         self.pool = KernelPool(
             parent=self, kernel_manager=kernel_manager, kernel_spec_manager=kernel_spec_manager
         )
-        runner = NotebookRunner(
+        self._runner = runner = NotebookRunner(
             commands=self.store,
             contents=contents,
             kernel_manager=kernel_manager,
@@ -166,10 +167,12 @@ class CommandsManager(LoggingConfigurable):
             start_timeout=self.kernel_start_timeout,
             clusters=self._clusters,
             hidden_environment=hidden_environment,
+            where=self._where,
             log=logger,
             pool=self.pool,
             hold=hold,
         )
+        self.store.tell_orphaned(runner.end_orphans)
         self.converter = converter
         converting = ConvertRunner(
             run=runner.run,
@@ -179,13 +182,35 @@ class CommandsManager(LoggingConfigurable):
             stages=self.store,
         )
 
-        def run(command: CommandInfo, log: CommandLogger) -> Awaitable[Outcome]:
-            is_conversion = command.command_type == CONVERT
-            return converting.run(command, log) if is_conversion else runner.run(command, log)
+        async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+            try:
+                found = await insist(lambda: self._located(command, log))
+            except NotFound as gone:
+                log.say(gone.message)
+                return Outcome("error", {"message": gone.message}, retryable=False)
+            by = converting if found.command_type == CONVERT else runner
+            return await by.run(found, log)
 
         self._run = run
         self._logger = logger
         self._queue = self._new_queue(database)
+
+    async def _where(self, command: CommandInfo) -> str:
+        """Where a command's notebook lies now, which may have been moved since. Raises `NotFound`."""
+        if command.notebook_id is None:
+            return command.path
+        known = await self.notebooks.by_id(command.notebook_id)
+        if known is None:
+            raise NotFound("The notebook of this command is not there any more.")
+        return known.path
+
+    async def _located(self, command: CommandInfo, log: CommandLogger) -> CommandInfo:
+        path = await self._where(command)
+        if path == command.path:
+            return command
+        await self.store.moved(command, path)
+        log.say(f"The notebook is {path} now.")
+        return replace(command, path=path)
 
     def _new_queue(self, database: Database) -> CommandQueue:
         worker = f"{_HOST}:{os.getpid()}"
@@ -221,6 +246,7 @@ class CommandsManager(LoggingConfigurable):
         """Interrupts what runs, and hands it back."""
         self.feed.close()
         await self._queue.stop()
+        await self._runner.stop()
         await self.pool.stop()
         await self.converter.stop()
 

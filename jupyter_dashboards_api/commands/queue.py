@@ -10,9 +10,10 @@ import contextlib
 import logging
 
 from ..database.tables import now
-from .attempts import AGAIN, LOST, Attempts, Run, log_failure
+from .attempts import LOST, Attempts, Run
 from .models import Limits
 from .orphans import end_kernels, host_of
+from .outages import AGAIN, log_failure
 from .runner_lock import RunnerLock
 from .store import CommandStore
 

@@ -16,10 +16,11 @@ from sqlalchemy import Executable
 
 from ..database.engine import Database
 from ..errors import DashboardsError
-from .attempts import AGAIN, LOST, Attempts, Run, log_failure
+from .attempts import LOST, Attempts, Run
 from .carrier import Carrier, word_of_cancelled, word_of_changed
 from .models import Limits
 from .orphans import end_kernels, host_of
+from .outages import AGAIN, log_failure
 from .peers import Sight, Watch, name_of
 from .store import CommandStore
 

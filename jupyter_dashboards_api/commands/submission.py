@@ -75,7 +75,7 @@ class CommandRequest(ABC):
             notebook_id=notebook_id,
             payload={
                 "command": self.shown(notebook_id),
-                "argument_values": json.loads(json.dumps(self.arguments)),
+                "argument_values": dict(self.arguments),
                 "resolved_macros": dict(self.macros),
                 "can_notify": self.can_notify,
                 "pool": self.pool,

@@ -207,13 +207,15 @@ class SchedulesManager(LoggingConfigurable):
 
     async def kill(self, action_id: int) -> tuple[bool, ActionInfo]:
         """Ends an action, and whether this call has, or has asked for it. Raises `NotFound`."""
-        action = await self.store.action(action_id)
-        if action.command_id is None:
-            killed = await self.waiting.cancel(action_id)
+        killed = await self.waiting.cancel(action_id)
+        if killed:
             self._ticker.wake()
-        else:
+        # Its files may have come just now.
+        action = await self.store.action(action_id)
+        if action.command_id is not None:
             killed, _ = await self.commands.cancel(action.command_id)
-        return killed, await self.store.action(action_id)
+            action = await self.store.action(action_id)
+        return killed, action
 
     async def _made(self, action: ActionInfo) -> None:
         if action.command_id is not None:

@@ -359,3 +359,28 @@ async def test_an_action_that_waits_is_killed_without_a_command(
     assert (killed["status"], killed["done"], killed["command"]) == ("cancelled", True, None)
     again = await ask(commands, "PUT", f"/actions/{action['id']}/kill")
     assert again["kill_succeeded"] == "false"
+
+
+async def test_an_action_whose_files_come_while_it_is_killed_is_killed_all_the_same(
+    make: Make,
+    commands: CommandClient,
+    fire: Any,
+    dashboards: Any,
+    jp_root_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await make(dependency_info={"files": ["late.csv"]})
+    await fire()
+    (action,) = (await commands.get("/actions"))["actions"]
+    waiting = dashboards.schedules.waiting
+    cancel = waiting.cancel
+
+    async def too_late(action_id: int) -> bool:
+        (jp_root_dir / "late.csv").write_text("1")
+        assert (await waiting.look(datetime.now(UTC))).command_ids
+        return bool(await cancel(action_id))
+
+    monkeypatch.setattr(waiting, "cancel", too_late)
+    assert await ask(commands, "PUT", f"/actions/{action['id']}/kill") == {"kill_succeeded": "true"}
+    killed = await commands.get(f"/actions/{action['id']}")
+    assert killed["command"]["status"] == "cancelled"
