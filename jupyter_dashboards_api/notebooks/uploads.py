@@ -15,8 +15,9 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from nbformat import NotebookNode
@@ -100,9 +101,12 @@ class NotebookUploads(LoggingConfigurable):
         store: ContentsStore,
         finder: DashboardFinder,
         cache: DashboardCache,
+        made: Callable[[str, datetime], None] = lambda path, since: None,
         **options: Any,
     ) -> None:
+        """`made` is told what is put where nothing was: its path in the whole contents manager, and a time before that."""
         super().__init__(**options)
+        self._made = made
         self._store = store
         self._finder = finder
         self._cache = cache
@@ -265,8 +269,10 @@ class NotebookUploads(LoggingConfigurable):
             aside.append(staging_path(path, "replaced"))
             await rename(path, aside[-1])
 
+        since = datetime.now(UTC)
         try:
-            if await self._store.stat(place) is not None:
+            is_new = await self._store.stat(place) is None
+            if not is_new:
                 await put_aside(place)
             await rename(staged, place)
             for path in others:
@@ -275,6 +281,8 @@ class NotebookUploads(LoggingConfigurable):
             for path, new_path in reversed(begun):
                 await self._undo(path, new_path)
             raise
+        if is_new:
+            self._made(self._store.api_path(place), since)
         for path in aside:
             await self._discard(path)
 
