@@ -19,12 +19,12 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbconvert.exporters.templateexporter import TemplateExporter
 from nbconvert.filters import Highlight2HTML
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
 
 from .layout import CellInfo, Layout, Placement, layout_of
+from .markdown import markdown
 from .outputs import Image, OutputReader, Piece
 from .stamp import executed_at
 from .widgets import stored_models
@@ -244,7 +244,8 @@ def _deflated(body: bytes) -> bytes:
 
 def _code(notebook: NotebookNode) -> dict[int, str]:
     """The code of the cells as HTML with classes of Pygments, by the cells' positions."""
-    language = notebook.metadata.get("language_info", {})
+    stated = notebook.metadata.get("language_info")
+    language = stated if isinstance(stated, Mapping) else {}
     lexer = language.get("pygments_lexer") or language.get("name") or "ipython3"
     highlight = Highlight2HTML(pygments_lexer=str(lexer))
     return {
@@ -265,17 +266,6 @@ def _plain(piece: Piece) -> dict[str, Any]:
         "data": json.loads(piece.data) if piece.data is not None else None,
     }
     return {name: value for name, value in told.items() if value not in ("", None)}
-
-
-def markdown(source: str, attachments: Mapping[str, Any] | None = None) -> str:
-    """Markdown as HTML by nbconvert's own dialect; maths is left as text for the client's typesetter."""
-    renderer = IPythonRenderer(
-        escape=False,
-        # With an empty link text instead, all that follows a heading would become a link.
-        exclude_anchor_links=True,
-        attachments=dict(attachments or {}),
-    )
-    return str(MarkdownWithMath(renderer=renderer).render(_characters(source)))
 
 
 def _heading(html: str) -> str:
