@@ -122,6 +122,10 @@ class OutputReader:
     """Those that have been asked for."""
     image_url: Any = None
     """Image name → URL, for images inside HTML."""
+    beside: Mapping[str, Image] = field(default_factory=dict)
+    """Pictures that are no part of the notebook, by the addresses that its HTML has for them."""
+    addresses: dict[str, None] = field(default_factory=dict)
+    """Those of all other pictures in its HTML, in their order."""
 
     def pieces(self, outputs: Iterable[Mapping[str, Any]], cell_index: int) -> list[Piece]:
         """The pieces of a code cell's outputs, in order."""
@@ -195,10 +199,14 @@ class OutputReader:
         elif tag.name in _UNWRAPPED:
             tag.unwrap()
         elif tag.name == "img":
-            match = _DATA_URI.fullmatch(str(tag.get("src", "")))
-            image = match and self._image(match[1], match[2])
-            if image:
+            address = str(tag.get("src", ""))
+            match = _DATA_URI.fullmatch(address)
+            image = self._image(match[1], match[2]) if match else self.beside.get(address)
+            if image is not None:
+                self.images[image.name] = image
                 tag["src"] = self.image_url(image.name)
+            elif not match:
+                self.addresses[address] = None
             if not tag.has_attr("alt"):
                 tag["alt"] = ""
         elif tag.name == "input" and tag.get("type") == "checkbox":

@@ -51,6 +51,8 @@ class RenderedDashboard:
     """For an export: the states of the widgets that it shows, by their ids."""
     executed_at: datetime | None = None
     """When a run has written these outputs; None for others."""
+    addresses: tuple[str, ...] = ()
+    """Where the HTML of its cells looks for the pictures that are not in the notebook, as it is written there."""
 
     @property
     def size(self) -> int:
@@ -105,12 +107,14 @@ class DashboardRenderer(LoggingConfigurable):
         inline: bool = False,
         images_at: str = "",
         show_code: bool = False,
+        beside: Mapping[str, Image] | None = None,
     ) -> RenderedDashboard:
         """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images.
 
         HTML of the author's is sanitised unless the notebook is `trusted`. With `inline` the body has all that it
         shows, images, widgets, a trusted author's scripts and plots of any size, and is not compressed; `images_at` is a URL
-        that images have instead, each by its name. With `show_code` it has the code of the cells. All that is for exports only.
+        that images have instead, each by its name. `beside` are pictures by their addresses. With `show_code` it has the code
+        of the cells, and what quotes code: tracebacks and stderr. All that is for exports only.
         """
         layout = layout_of(
             notebook.metadata,
@@ -118,10 +122,11 @@ class DashboardRenderer(LoggingConfigurable):
             view,
         )
         reader = OutputReader(
-            show_tracebacks=self._show_tracebacks,
-            show_stderr=self._show_stderr,
+            show_tracebacks=self._show_tracebacks or show_code,
+            show_stderr=self._show_stderr or show_code,
             error_text=self._error_text,
             trusted=trusted,
+            beside=beside or {},
             image_url=lambda name: f"{self._images_url}/{name}?path={quote(path, safe='')}",
         )
         if inline:
@@ -166,6 +171,7 @@ class DashboardRenderer(LoggingConfigurable):
             images=reader.images,
             widgets=reader.widgets(),
             executed_at=executed,
+            addresses=tuple(reader.addresses),
         )
 
     def payload(self, notebook: NotebookNode, view: str | None = None) -> list[dict[str, Any]]:

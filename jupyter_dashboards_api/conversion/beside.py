@@ -1,0 +1,91 @@
+"""Pictures that lie beside a notebook, for its files: those that a viewer of its dashboard would be sent."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from ..dashboards.contents import ContentsStore, clean_path, join_path, parent_path
+from ..dashboards.finder import DashboardFinder
+from ..dashboards.outputs import Image
+from ..errors import DashboardsError
+
+MAX_PICTURES = 200
+MAX_BYTES = 50 * 1024 * 1024
+"""Of all pictures of a file. More than that is left out."""
+
+_MIME_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "svg": "image/svg+xml",
+    "ico": "image/x-icon",
+    "bmp": "image/bmp",
+}
+
+
+class PicturesBeside:
+    """Reads pictures by the addresses that notebooks have for them."""
+
+    def __init__(
+        self, contents: ContentsStore, finder: DashboardFinder, dashboards: ContentsStore
+    ) -> None:
+        """`contents` is the whole contents manager, and `finder` knows what of it viewers may be sent.
+
+        `dashboards` is the part that has dashboards, which show nothing from outside of it.
+        """
+        self._contents = contents
+        self._finder = finder
+        self._dashboards = dashboards
+
+    async def pictures(self, path: str, addresses: Iterable[str]) -> dict[str, Image]:
+        """Those of the addresses in the notebook at `path` that are relative and lead to a picture."""
+        found: dict[str, Image] = {}
+        by_place: dict[str, Image | None] = {}
+        left = MAX_BYTES
+        is_inside = self._dashboards.own_path(path) is not None
+        for address in addresses:
+            place = place_of(path, address)
+            if place is None or (is_inside and self._dashboards.own_path(place) is None):
+                continue
+            if place not in by_place and len(by_place) < MAX_PICTURES:
+                image = by_place[place] = await self._picture(place, left)
+                left -= len(image.data) if image is not None else 0
+            image = by_place.get(place)
+            if image is not None:
+                found[address] = image
+        return found
+
+    async def _picture(self, place: str, most: int) -> Image | None:
+        extension = PurePosixPath(place).suffix.removeprefix(".").lower()
+        mime = _MIME_TYPES.get(extension)
+        if mime is None:
+            return None
+        try:
+            entry = (await self._finder.find(place)).entry
+            # The finder may know a dashboard by this name, too.
+            if entry is None or entry.kind != "file" or (entry.size or 0) > most:
+                return None
+            data, _ = await self._contents.file(place)
+        except DashboardsError:
+            return None
+        if len(data) > most:
+            return None
+        return Image(f"{hashlib.sha256(data).hexdigest()}.{extension}", mime, data)
+
+
+def place_of(path: str, address: str) -> str | None:
+    """The contents path that a relative address in the notebook at `path` has; None for any other."""
+    try:
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc or not parts.path or parts.path.startswith("/"):
+            return None
+        return clean_path(posixpath.normpath(join_path(parent_path(path), unquote(parts.path))))
+    except (ValueError, DashboardsError):
+        return None
