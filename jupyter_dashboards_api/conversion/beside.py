@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import posixpath
 from collections.abc import Iterable
@@ -46,21 +47,26 @@ class PicturesBeside:
 
     async def pictures(self, path: str, addresses: Iterable[str]) -> dict[str, Image]:
         """Those of the addresses in the notebook at `path` that are relative and lead to a picture."""
+        places = await asyncio.to_thread(self._places, path, addresses)
         found: dict[str, Image] = {}
-        by_place: dict[str, Image | None] = {}
         left = MAX_BYTES
+        for place in list(dict.fromkeys(places.values()))[:MAX_PICTURES]:
+            image = await self._picture(place, left)
+            if image is not None:
+                found[place] = image
+                left -= len(image.data)
+        return {address: found[place] for address, place in places.items() if place in found}
+
+    def _places(self, path: str, addresses: Iterable[str]) -> dict[str, str]:
+        """Where each address leads, if it may be looked at. In a thread: an author can write many."""
         is_inside = self._dashboards.own_path(path) is not None
+        places: dict[str, str] = {}
         for address in addresses:
             place = place_of(path, address)
             if place is None or (is_inside and self._dashboards.own_path(place) is None):
                 continue
-            if place not in by_place and len(by_place) < MAX_PICTURES:
-                image = by_place[place] = await self._picture(place, left)
-                left -= len(image.data) if image is not None else 0
-            image = by_place.get(place)
-            if image is not None:
-                found[address] = image
-        return found
+            places[address] = place
+        return places
 
     async def _picture(self, place: str, most: int) -> Image | None:
         extension = PurePosixPath(place).suffix.removeprefix(".").lower()
@@ -77,7 +83,8 @@ class PicturesBeside:
             return None
         if len(data) > most:
             return None
-        return Image(f"{hashlib.sha256(data).hexdigest()}.{extension}", mime, data)
+        digest = await asyncio.to_thread(hashlib.sha256, data)
+        return Image(f"{digest.hexdigest()}.{extension}", mime, data)
 
 
 def place_of(path: str, address: str) -> str | None:

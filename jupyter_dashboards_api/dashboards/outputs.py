@@ -125,7 +125,7 @@ class OutputReader:
     beside: Mapping[str, Image] = field(default_factory=dict)
     """Pictures that are no part of the notebook, by the addresses that its HTML has for them."""
     addresses: dict[str, None] = field(default_factory=dict)
-    """Those of all other pictures in its HTML, in their order."""
+    """Those of all other pictures in its HTML, in their order; of a file only."""
 
     def pieces(self, outputs: Iterable[Mapping[str, Any]], cell_index: int) -> list[Piece]:
         """The pieces of a code cell's outputs, in order."""
@@ -205,7 +205,7 @@ class OutputReader:
             if image is not None:
                 self.images[image.name] = image
                 tag["src"] = self.image_url(image.name)
-            elif not match:
+            elif self.complete and not match:
                 self.addresses[address] = None
             if not tag.has_attr("alt"):
                 tag["alt"] = ""

@@ -52,7 +52,7 @@ class RenderedDashboard:
     executed_at: datetime | None = None
     """When a run has written these outputs; None for others."""
     addresses: tuple[str, ...] = ()
-    """Where the HTML of its cells looks for the pictures that are not in the notebook, as it is written there."""
+    """For an export: where the HTML of its cells looks for the pictures that are not in the notebook, as written there."""
 
     @property
     def size(self) -> int:
