@@ -132,11 +132,7 @@ class DashboardRenderer(LoggingConfigurable):
         if inline:
             reader.complete = True
             reader.models = stored_models(notebook.metadata)
-            reader.image_url = (
-                (lambda name: images_at + name)
-                if images_at
-                else (lambda name: reader.images[name].data_uri)
-            )
+            reader.image_url = (lambda name: images_at + name) if images_at else reader.data_uri
         cells = [
             _view_of_cell(notebook.cells[placement.index], placement, reader)
             for placement in layout.cells
@@ -190,7 +186,7 @@ class DashboardRenderer(LoggingConfigurable):
             show_stderr=self._show_stderr,
             error_text=self._error_text,
         )
-        reader.image_url = lambda name: reader.images[name].data_uri
+        reader.image_url = reader.data_uri
         found: list[dict[str, Any]] = []
         for placement in layout.cells:
             seen = _view_of_cell(notebook.cells[placement.index], placement, reader)
@@ -231,7 +227,7 @@ def _view_of_cell(cell: NotebookNode, placement: Placement, reader: OutputReader
         "pieces": [],
     }
     if cell.cell_type == "markdown":
-        seen["html"] = reader.clean_html(markdown(cell.source, cell.get("attachments")))
+        seen["html"] = reader.clean_html(markdown(cell.source), cell.get("attachments"))
     else:
         seen["pieces"] = [
             # Outputs of IPython.display.Markdown are markdown like a cell's.
