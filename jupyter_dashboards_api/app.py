@@ -23,6 +23,7 @@ from .cli.commands import CLIENT_COMMANDS
 from .cli.commands import run as run_client
 from .commands.mail import Mailer
 from .commands.manager import CommandsManager
+from .conversion.beside import PicturesBeside
 from .conversion.browser import PageBrowser
 from .conversion.converter import NotebookConverter
 from .dashboards.budget import ByteBudget
@@ -253,7 +254,11 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             kernel_spec_manager=server.kernel_spec_manager,
             hidden_environment=self.kernels.hidden_environment,
             converter=NotebookConverter(
-                self.renderer, PageBrowser(parent=self), self.store, self.trust
+                self.renderer,
+                PageBrowser(parent=self),
+                PicturesBeside(contents, DashboardFinder(contents, parent=self), self.store),
+                self.store,
+                self.trust,
             ),
             hold=self.uploads.held,
         )

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import nbformat
 from tornado.web import authenticated
 
 from ..commands.convert_submission import CONVERT
-from ..commands.copy_page import copy_page
 from ..commands.history import history_query
 from ..commands.intake import request_of, rerun_request
 from ..commands.models import CommandInfo
@@ -283,10 +283,13 @@ class CommandNotebookHandler(_CommandHandler):
         data = await asyncio.to_thread(unpacked, found[1])
         kind, media_type = "ipynb", "application/x-ipynb+json"
         if wanted == "html":
-            data = await asyncio.to_thread(copy_page, data, command.path)
+            notebook = await asyncio.to_thread(nbformat.reads, data.decode(), 4)
+            data = await self.commands.converter.convert(
+                notebook, command.path, "html", is_note=True, show_code=True
+            )
             kind, media_type = "html", "text/html; charset=UTF-8"
-            # It is a user's content on this server's origin.
-            self.set_header("Content-Security-Policy", "sandbox")
+            # It is a user's content on this server's origin: its scripts are of no origin.
+            self.set_header("Content-Security-Policy", "sandbox allow-scripts")
         name = f"command-{command.id}.{kind}"
         self.set_header("Content-Disposition", f'attachment; filename="{name}"')
         self.set_header("X-Content-Type-Options", "nosniff")
