@@ -9,8 +9,8 @@ import nbformat
 from tornado.web import authenticated
 
 from ..commands.wire import json_object, timestamp
-from ..dashboards.contents import clean_path, parent_path
-from ..errors import Conflict, InvalidRequest, Unreadable
+from ..dashboards.contents import clean_path
+from ..errors import InvalidRequest, Unreadable
 from .commands_base import CommandsAPIHandler
 from .notebook_lookup import notebook_model
 
@@ -37,15 +37,9 @@ class NotebookContentsHandler(CommandsAPIHandler):
         if body.get("type", "notebook") != "notebook":
             raise Unreadable("type must be notebook.")
         data = await asyncio.to_thread(_notebook_file, body.get("content"))
-        contents = self.commands.contents
-        there = await contents.stat(place)
-        if there is not None and there.kind == "directory":
-            raise Conflict("A folder has this name.")
-        await contents.make_folders(parent_path(place))
         # As a file: whether its outputs are trusted is not for who sends it to say.
-        await contents.save_file(place, data)
+        entry = await self.dashboards.uploads.put(self.commands.contents, place, data)
         await self.record("upload", place)
-        entry = await contents.stat(place)
         changed = timestamp(entry.last_modified) if entry is not None else None
         folder, _, name = place.rpartition("/")
         self.send(
