@@ -26,7 +26,7 @@ from ..dashboards.cache import DashboardCache
 from ..dashboards.contents import ContentsStore, Entry, clean_path, join_path, parent_path
 from ..dashboards.finder import DashboardFinder
 from ..dashboards.staging import is_staging, staging_path
-from ..errors import Conflict, DashboardsError, InvalidRequest, NotFound
+from ..errors import Conflict, InvalidRequest, NotFound
 from .bundles import Bundle, Limits, open_upload
 from .locks import PathLocks
 from .replacing import Replacing
