@@ -87,6 +87,9 @@ async def test_a_notebook_that_is_sent_is_trusted_by_nobody(
             422,
         ),
         ("a.ipynb", {"content": content("\ud800")}, 422),
+        # No browser reads a file with one of these.
+        ("a.ipynb", {"content": content(x=float("nan"))}, 422),
+        ("a.ipynb", {"content": content(x=[float("inf")])}, 422),
         ("a.ipynb", {"type": "file", "content": content()}, 422),
     ],
 )
@@ -169,3 +172,16 @@ class TestLimits:
     async def test_a_body_beyond_the_limit_of_uploads_is_413(self, commands: CommandClient) -> None:
         body = {"content": content("x" * 1000)}
         error_of(await commands.ask("PUT", f"{AT}/a.ipynb", body), 413)
+
+
+async def test_who_may_not_save_is_told_before_the_body_is_read(
+    http_server: Any, http_server_port: Any, jp_base_url: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", http_server_port[-1])
+    writer.write(
+        f"PUT {jp_base_url}api/v1.2{AT}/a.ipynb HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "Content-Length: 50000000\r\n\r\n".encode()
+    )
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 ")
