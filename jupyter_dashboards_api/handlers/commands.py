@@ -50,8 +50,9 @@ class CommandsHandler(CommandsAPIHandler):
         wanted, is_empty = query.wanted, query.is_empty
         if query.user_id is not None:
             names = await self.commands.store.owners()
-            owner = next((name for name in names if user_id(name) == query.user_id), None)
-            wanted, is_empty = replace(wanted, owner=owner), is_empty or owner is None
+            # Several names may have one number.
+            owners = tuple(name for name in names if user_id(name) == query.user_id)
+            wanted, is_empty = replace(wanted, owners=owners), is_empty or not owners
         found: list[CommandInfo] = []
         more = False
         if not is_empty:
