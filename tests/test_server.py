@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -257,3 +258,26 @@ def test_under_jupyter_server_a_default_url_that_somebody_set_stays(
     with extension_server(folder, tmp_path, "--ServerApp.default_url=/elsewhere") as server:
         assert get(server, "/").location == "/elsewhere"
         assert get(server, "/dashboards").status == 200
+
+
+def test_a_link_of_one_folder_opens_nothing_in_another_one_of_the_same_account(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    with dashboards_server(folder, tmp_path) as one, dashboards_server(other, tmp_path) as two:
+        request = urllib.request.Request(
+            f"{one.url}/_api/sharing?path=hello.ipynb", b'{"enabled": true}', method="PATCH"
+        )
+        request.add_header("Authorization", f"Bearer {TOKEN}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=20) as response:
+            link = urllib.parse.urlsplit(json.load(response)["shared_url"]).path
+        assert get(one, link, None).status == 200
+        assert get(two, link, None).status == 404
+        # Nor do they hold up each other's runs.
+        assert [get(each, "/api/v1.2/commands").status for each in (one, two)] == [200, 200]
+    with dashboards_server(folder, tmp_path) as again:
+        assert get(again, link, None).status == 200
+    assert "--Database.url=" in two.log.read_text()
+    assert "--Database.url=" not in again.log.read_text()

@@ -14,6 +14,7 @@ from traitlets import Float, Integer, Type, Unicode, default
 from traitlets.config import LoggingConfigurable
 
 from ..database.engine import Database
+from ..errors import DashboardsError
 from ..notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
 from .accounts import Accounts
 from .activities import Activities
@@ -280,8 +281,11 @@ class AccessManager(LoggingConfigurable):
         return await self.may_open(caller, path)
 
     async def start(self) -> None:
-        """Clears up what is too old."""
-        await self.activities.forget_old()
+        """Clears up what is too old; a database that is away does not keep the server from starting."""
+        try:
+            await self.activities.forget_old()
+        except DashboardsError as error:
+            self.log.error("The activity log keeps its old entries this time: %s", error.message)
 
     def stop(self) -> None:
         """Lets go of threads and tasks; the database is closed by whoever opened it."""

@@ -105,9 +105,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if not waits:
         return 0
     status = watched(server.client, command_id, with_log=arguments.watch)
+    code = exit_code(command_id, status)
     if arguments.output is not None and status["status"] != "cancelled":
-        _save(server.client, f"commands/{command_id}/notebook", arguments.output)
-    return exit_code(command_id, status)
+        try:
+            _save(server.client, f"commands/{command_id}/notebook", arguments.output)
+        except Refused as refused:
+            # What has failed before its first cell has left no notebook; why it failed has been said.
+            if not refused.status or status["status"] == "done":
+                raise
+    return code
 
 
 def _define_convert(parser: argparse.ArgumentParser) -> None:

@@ -207,10 +207,9 @@ def _create(arguments: argparse.Namespace) -> int:
         "no_catch_up": arguments.no_catch_up,
         "retry": arguments.retry,
         "webhook": arguments.webhook,
+        "upload_to_source": arguments.save,
         **fields,
     }
-    if arguments.save:
-        body["upload_to_source"] = True
     if arguments.notify:
         body["notification"] = {"notification_email_list": ",".join(arguments.notify)}
     made = server.client.send_once("POST", "scheduler", body)

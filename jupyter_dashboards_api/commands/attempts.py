@@ -10,17 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..errors import DashboardsError
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
+from .outages import AGAIN, log_failure
 from .store import CommandStore
 
 Run = Callable[[CommandInfo, CommandLogger], Awaitable[Outcome]]
 
 LOST = "The server that ran this command was stopped."
-
-AGAIN = 2.0
-"""Seconds after which a database that did not answer is asked again."""
 
 _STOP_SECONDS = 15.0
 _SERVED = 50
@@ -178,7 +175,8 @@ class Attempts:
                         command.id,
                     )
                 return
-            except DashboardsError:
+            except Exception as error:
+                log_failure(self._log, error)
                 await asyncio.sleep(self._again)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..database.command_tables import Command, CommandAttempt
@@ -115,6 +115,11 @@ def put_back(session: Session, worker: str, begun: Collection[tuple[int, int]]) 
             command.status = "waiting"
 
 
+def is_due(at: datetime) -> ColumnElement[bool]:
+    """Whether a command that waits may run at a time. Only retries wait for one: the clock may have been set back since."""
+    return or_(Command.attempt == 0, Command.not_before <= at)
+
+
 def next_due(session: Session, after: datetime) -> datetime | None:
     """When the first of those is due that were not due at a time."""
     return session.scalar(
@@ -126,7 +131,7 @@ def next_due(session: Session, after: datetime) -> datetime | None:
 
 def _due(running: Running, limits: Limits) -> Select[int]:
     """Those that may be taken."""
-    due = select(Command.id).where(Command.status == "waiting", Command.not_before <= now())
+    due = select(Command.id).where(Command.status == "waiting", is_due(now()))
     if labels := running.full_labels(limits):
         due = due.where(func.coalesce(Command.label, "").not_in(labels))
     if notebooks := running.full_notebooks(limits):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import nbformat
 
@@ -45,12 +46,16 @@ class ConvertRunner:
         """How the attempt ended. What was run is kept, whatever becomes of the conversion."""
         asked = command.payload["command"]
         executed = b""
-        end = _end_of(command)
+        limit = asyncio.timeout_at(_end_of(command))
         try:
             if asked["execute"]:
                 outcome = await self._run(command, log)
                 if outcome.status != "done":
                     return outcome
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # The run had ended already, and was kept.
+                    return replace(outcome, status="cancelled", retryable=False)
                 executed = outcome.notebook
                 data = await asyncio.to_thread(unpacked, executed)
                 notebook = await asyncio.to_thread(nbformat.reads, data.decode(), 4)
@@ -58,7 +63,7 @@ class ConvertRunner:
                 notebook, _ = await self._contents.notebook(command.path)
             kind = asked["fileFormat"]
             log.say(f"Converting to {kind}.")
-            async with asyncio.timeout_at(end):
+            async with limit:
                 made = await self._converter.convert(
                     notebook,
                     command.path,
@@ -69,7 +74,12 @@ class ConvertRunner:
             if len(made) > MAX_FILE_BYTES:
                 raise DashboardsError(f"The file has {len(made)} bytes, which is too much.")
         except TimeoutError:
-            message = f"The conversion took longer than {command.timeout:g} s."
+            # Some come from the network, without a limit.
+            message = (
+                f"The conversion took longer than {command.timeout:g} s."
+                if limit.expired()
+                else "The notebook could not be converted: something did not answer in time."
+            )
             log.say(message)
             return Outcome("error", {"message": message}, retryable=True, notebook=executed)
         except DashboardsError as failed:
@@ -85,9 +95,15 @@ class ConvertRunner:
                 await self._mailer.deliver(
                     command, log, self._stages, addresses, file.name, text, [attachment]
                 )
-            except MailFailed as failed:
+            except DashboardsError as failed:
+                retryable = failed.status >= 500
+                if isinstance(failed, MailFailed):
+                    retryable = failed.retryable
+                else:
+                    # The database did not answer before the mail: nobody has got it.
+                    log.say(f"Mail: {failed.message}")
                 error = {"message": failed.message}
-                return Outcome("error", error, failed.retryable, notebook=executed, file=file)
+                return Outcome("error", error, retryable, notebook=executed, file=file)
         log.say("Done.")
         return Outcome("done", notebook=executed, file=file)
 

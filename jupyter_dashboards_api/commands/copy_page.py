@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import nbformat
 from nbconvert.exporters import HTMLExporter
@@ -19,12 +20,16 @@ img, svg { max-width: 100%; } .output_stderr { background: #fdecea; }
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'">
 <meta name="viewport" content="width=device-width"><title>{title}</title><style>{style}</style></head>
 <body>
 {body}
 </body></html>
 """
+
+
+# No policy keeps a page from leaving by a refresh, nor a link from looking a host up.
+_LEAVING = re.compile(r"<(?:meta|link)(?=[\s/>])", re.IGNORECASE)
 
 
 def copy_page(data: bytes, title: str) -> bytes:
@@ -35,4 +40,6 @@ def copy_page(data: bytes, title: str) -> bytes:
     settings = Config({"NbConvertBase": {"display_data_priority": [*order, "text/plain"]}})
     exporter = HTMLExporter(template_name="basic", config=settings)
     body, _ = exporter.from_notebook_node(notebook)
+    # An element that has no end either, and does nothing.
+    body = _LEAVING.sub("<wbr", body)
     return _PAGE.format(title=html.escape(title), style=_STYLE, body=body).encode(errors="replace")

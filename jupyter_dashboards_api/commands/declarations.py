@@ -11,10 +11,10 @@ import ast
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .literals import JuliaReader, LiteralReader, NotLiteral, RReader, ScalaReader
+from .literals import JuliaReader, LiteralReader, NotLiteral, PythonReader, RReader, ScalaReader
 
 MAX_SOURCE = 32 * 1024
 """Characters of a cell; of a longer one, nothing is read."""
@@ -65,7 +65,10 @@ _FORMS: Mapping[str, _Form] = {
     ),
 }  # fmt: skip
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+"""Names that arguments can have."""
+
+_IPYTHON = re.compile(r"^[ \t]*[%!](?:[^\\\n]|\\.)*", re.MULTILINE | re.DOTALL)
 _TYPE_COMMENT = re.compile(
     r"type:\s{0,40}([A-Za-z_][\w.\[\]{}]{0,100})[,;]?\s{0,40}(.*)", re.DOTALL
 )
@@ -85,17 +88,19 @@ _TYPES: Mapping[str, str] = {
 
 def declared_in(source: str, language: str) -> list[Parameter]:
     """The parameters of a cell, in their order; the last assignment of a name counts. Of other languages none."""
+    if len(source) > MAX_SOURCE:
+        return []
     if language == "python":
         return _of_python(source)
     form = _FORMS.get(language)
-    if form is None or len(source) > MAX_SOURCE:
+    if form is None:
         return []
     found: dict[str, Parameter] = {}
     reader = form.reader(source)
     while reader.at < len(source):
         match = reader.take(form.begin)
         name = (match[1] or match[2]) if match is not None else ""
-        if match is not None and _NAME.fullmatch(name):
+        if match is not None and NAME.fullmatch(name):
             found[name] = _assigned(name, match[3] or "", reader)
         else:
             reader.skip()
@@ -138,30 +143,41 @@ def _parameter(
 
 
 def _of_python(source: str) -> list[Parameter]:
-    # IPython's own lines are not Python.
-    source = re.sub(r"^[ \t]*[%!].*$", "", source, flags=re.MULTILINE)
+    source = _without_ipython(source)
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         # What can't be read declares nothing.
         return []
-    lines = source.split("\n")
+    # Its places count the bytes of UTF-8, in lines of any kind of end.
+    lines = [line.encode(errors="replace") for line in re.split(r"\r\n|\r|\n", source)]
     found: dict[str, Parameter] = {}
     for node in tree.body:
         if not isinstance(node, (ast.Assign, ast.AnnAssign)):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        for target in targets:
-            if isinstance(target, ast.Name):
-                found[target.id] = _python_parameter(target.id, node, lines)
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        if names:
+            parameter = _python_parameter(names[0], node, lines)
+            found |= {name: replace(parameter, name=name) for name in names}
     return list(found.values())
 
 
-def _python_parameter(name: str, node: ast.Assign | ast.AnnAssign, lines: list[str]) -> Parameter:
-    line = lines[(node.end_lineno or node.lineno) - 1]
-    # The offset counts bytes of UTF-8.
-    rest = line.encode(errors="replace")[node.end_col_offset or 0 :].decode(errors="replace")
-    comment = rest.partition("#")[2].strip()
+def _without_ipython(source: str) -> str:
+    """IPython's own lines are not Python. What looks like one within a text or brackets is none."""
+    reader = PythonReader(source)
+    kept: list[str] = []
+    while reader.at < len(source):
+        begin = reader.at
+        if not reader.take(_IPYTHON):
+            reader.skip()
+            kept.append(source[begin : reader.at])
+    return "".join(kept)
+
+
+def _python_parameter(name: str, node: ast.Assign | ast.AnnAssign, lines: list[bytes]) -> Parameter:
+    rest = lines[(node.end_lineno or node.lineno) - 1][node.end_col_offset or 0 :]
+    comment = rest.partition(b"#")[2].decode(errors="replace").strip()
     annotation = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
     if node.value is None:
         return _parameter(name, annotation, comment)

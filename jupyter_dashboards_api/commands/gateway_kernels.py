@@ -21,6 +21,9 @@ _SECONDS = 20.0
 _START_SECONDS = 300.0
 """A cluster may first have to find a place for the kernel; the run's own time-out is shorter."""
 
+_MOST_REQUESTS = 500
+"""At once. Tornado's shared client sends ten, and fails those that have waited for 20 seconds."""
+
 
 class GatewayKernels:
     """The kernels that this server has started at one gateway."""
@@ -30,6 +33,7 @@ class GatewayKernels:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._kernels: set[str] = set()
+        self._client: AsyncHTTPClient | None = None
 
     def __contains__(self, kernel_id: str) -> bool:
         return kernel_id in self._kernels
@@ -47,6 +51,10 @@ class GatewayKernels:
         kernel_id = str(model["id"])
         self._kernels.add(kernel_id)
         return kernel_id
+
+    def adopt(self, kernel_id: str) -> None:
+        """Takes over a kernel that another server has started there."""
+        self._kernels.add(kernel_id)
 
     def get_kernel(self, kernel_id: str) -> GatewayKernel:
         """The kernel, to be connected to."""
@@ -76,6 +84,12 @@ class GatewayKernels:
                 raise
         self._kernels.discard(kernel_id)
 
+    def close(self) -> None:
+        """Closes the connections. The kernels stay."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def _url(self, path: str) -> str:
         return self._gateway.url + path
 
@@ -96,7 +110,9 @@ class GatewayKernels:
             # Its credentials are for this gateway only.
             follow_redirects=False,
         )
-        response = await AsyncHTTPClient().fetch(request)
+        if self._client is None:
+            self._client = AsyncHTTPClient(force_instance=True, max_clients=_MOST_REQUESTS)
+        response = await self._client.fetch(request)
         return json.loads(response.body) if response.body else None
 
 

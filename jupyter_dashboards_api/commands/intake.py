@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,7 +31,7 @@ def request_of(
 ) -> RunRequest | ConvertRequest:
     """The request of a body; `key` is the idempotency key of a header, `nominal` the time that macros start from.
 
-    Raises `Refused`.
+    For a thread: a large body takes a while. Raises `Refused`.
     """
     if body.get("command_type") == CONVERT:
         return convert_request(body, key, nominal=nominal)
@@ -97,7 +98,7 @@ class CommandIntake:
 
     async def of_body(self, body: Mapping[str, Any], owner: str) -> Submission:
         """The command that a body would make now, macros and all."""
-        return await self.submission(request_of(body, None), owner)
+        return await self.submission(await asyncio.to_thread(request_of, body, None), owner)
 
     async def again(self, rerun: Submission) -> Submission:
         """The command to store for a `rerun_request`, of the notebook as it is now."""
@@ -176,5 +177,6 @@ class CommandIntake:
                 # The run says what is wrong with it.
                 return made
             language = await self.language(source.metadata)
-            unknown = unknown_names(arguments, declared(source, language))
+            known = await asyncio.to_thread(declared, source, language)
+            unknown = unknown_names(arguments, known)
         return replace(made, payload={**made.payload, "unknown_arguments": unknown})

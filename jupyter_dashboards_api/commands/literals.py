@@ -1,7 +1,7 @@
-"""Literals of R, Julia and Scala, read as JSON values. Pure.
+"""Literals of R, Julia and Scala, read as JSON values; of Python, where statements end. Pure.
 
 Only what is certain is read: anything that would have to be computed, such as a call or a text with a variable in it, is no
-literal here.
+literal here. No pattern reads a place more than a few times, whatever the source: a text that does not end is passed over whole.
 """
 
 from __future__ import annotations
@@ -19,19 +19,17 @@ class NotLiteral(Exception):
     """What stands there is no literal that JSON could hold."""
 
 
-class LiteralReader(ABC):
+class SourceReader:
     """Reads a source from a place on; `at` is the place after what was read."""
 
     comment: ClassVar[re.Pattern[str]]
     """A comment to the end of its line; its text is the group."""
     skipped: ClassVar[re.Pattern[str]]
     """What brackets and line ends are not looked for in: texts, comments over several lines."""
-    words: ClassVar[dict[str, Any]]
 
     def __init__(self, source: str, at: int = 0) -> None:
         self.source = source
         self.at = at
-        self._depth = 0
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """Takes what is next if it is this."""
@@ -39,24 +37,6 @@ class LiteralReader(ABC):
         if match is not None:
             self.at = match.end()
         return match
-
-    def value(self) -> Any:
-        """The literal that is next. Raises `NotLiteral`."""
-        self._depth += 1
-        try:
-            if self._depth > _MAX_DEPTH:
-                raise NotLiteral
-            return self._value()
-        finally:
-            self._depth -= 1
-
-    def end(self) -> tuple[str, bool] | None:
-        """The comment after a statement, and whether it ended its line; None where something else follows."""
-        self.take(_BLANK)
-        match = self.take(self.comment)
-        if match is not None or self.take(_LINE_END) or self.at >= len(self.source):
-            return (match[1].strip() if match is not None else ""), True
-        return ("", False) if self.take(_SEMICOLON) else None
 
     def skip(self) -> str:
         """Passes over the rest of a statement, also over its next lines where a bracket is open; the comment after it."""
@@ -76,6 +56,34 @@ class LiteralReader(ABC):
             if sign in "\n;" and depth <= 0:
                 return ""
         return comment
+
+
+class LiteralReader(SourceReader, ABC):
+    """Reads literals too."""
+
+    words: ClassVar[dict[str, Any]]
+
+    def __init__(self, source: str, at: int = 0) -> None:
+        super().__init__(source, at)
+        self._depth = 0
+
+    def value(self) -> Any:
+        """The literal that is next. Raises `NotLiteral`."""
+        self._depth += 1
+        try:
+            if self._depth > _MAX_DEPTH:
+                raise NotLiteral
+            return self._value()
+        finally:
+            self._depth -= 1
+
+    def end(self) -> tuple[str, bool] | None:
+        """The comment after a statement, and whether it ended its line; None where something else follows."""
+        self.take(_BLANK)
+        match = self.take(self.comment)
+        if match is not None or self.take(_LINE_END) or self.at >= len(self.source):
+            return (match[1].strip() if match is not None else ""), True
+        return ("", False) if self.take(_SEMICOLON) else None
 
     @abstractmethod
     def _value(self) -> Any:
@@ -166,11 +174,24 @@ def _plain(text: str, escape: re.Pattern[str], short: dict[str, str], base: int 
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
 
 
+class PythonReader(SourceReader):
+    """Python: its own parser reads the literals."""
+
+    comment = re.compile(r"#([^\n]*)\n?")
+    skipped = re.compile(
+        r"\"{3}(?:[^\"\\]|\\.|\"(?!\"\"))*(?:\"{3}|\\?\Z)|'{3}(?:[^'\\]|\\.|'(?!'{2}))*(?:'{3}|\\?\Z)|"
+        r"\"(?:[^\"\\\n]|\\.)*(?:\"|(?=\n)|\\?\Z)|'(?:[^'\\\n]|\\.)*(?:'|(?=\n)|\\?\Z)|\\\r?\n",
+        re.DOTALL,
+    )
+
+
 class RReader(LiteralReader):
     """R: `1` is a double, `1L` a whole number; `c()` and `list()` are lists, or objects where all have names."""
 
     comment = re.compile(r"#([^\n]*)\n?")
-    skipped = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`\n]*`", re.DOTALL)
+    skipped = re.compile(
+        r"\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|'(?:[^'\\]|\\.)*(?:'|\\?\Z)|`[^`\n]*`", re.DOTALL
+    )
     words: ClassVar[dict[str, Any]] = {
         "TRUE": True,
         "FALSE": False,
@@ -187,7 +208,7 @@ class RReader(LiteralReader):
     )
     _short: ClassVar[dict[str, str]] = {**_LETTERS, "a": "\a", "v": "\v", "`": "`", "\n": "\n"}
     _digits = re.compile(
-        r"([-+]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?(?:[pP][-+]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))(L?)"
+        r"([-+]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?(?:[pP][-+]?\d+)?|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?))(L?)"
         r"(?![\w.])",
         re.ASCII,
     )
@@ -227,7 +248,8 @@ class JuliaReader(LiteralReader):
 
     comment = re.compile(r"#(?!=)([^\n]*)\n?")
     skipped = re.compile(
-        r"\"\"\"(?:[^\"\\]|\\.|\"(?!\"\"))*\"\"\"|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\\n]|\\[^\n]{1,9}?)'|#=.*?(?:=#|\Z)",
+        r"\"\"\"(?:[^\"\\]|\\.|\"(?!\"\"))*(?:\"\"\"|\\?\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|"
+        r"'(?:[^'\\\n]|\\[^\n]{1,9}?)'|#=.*?(?:=#|\Z)",
         re.DOTALL,
     )
     words: ClassVar[dict[str, Any]] = {"true": True, "false": False, "nothing": None}
@@ -269,7 +291,8 @@ class ScalaReader(LiteralReader):
 
     comment = re.compile(r"//([^\n]*)\n?")
     skipped = re.compile(
-        r"\"\"\"(?:[^\"]|\"(?!\"\"))*\"\"\"+|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\[^\n]{1,5}?)'|/\*.*?(?:\*/|\Z)",
+        r"\"\"\"(?:[^\"]|\"(?!\"\"))*(?:\"\"\"+|\Z)|\"(?:[^\"\\\n]|\\.)*(?:\"|(?=\n)|\\?\Z)|"
+        r"'(?:[^'\\\n]|\\[^\n]{1,5}?)'|/\*.*?(?:\*/|\Z)",
         re.DOTALL,
     )
     words: ClassVar[dict[str, Any]] = {"true": True, "false": False, "null": None}

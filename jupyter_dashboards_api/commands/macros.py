@@ -23,7 +23,7 @@ MAX_EXPRESSION = 4000
 """Characters."""
 
 MAX_EXPRESSIONS = 20_000
-"""Characters of all expressions of a command: they are reckoned while other requests wait."""
+"""Characters of all expressions of a command."""
 
 MAX_VALUE = 10_000
 """Characters of what one macro becomes."""
@@ -42,7 +42,7 @@ _RESERVED = frozenset({NOMINAL, f"{NOMINAL}_iso", "moment", "true", "false", "nu
 _MAX_DEPTH = 30
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
 _TOKEN = re.compile(
-    r"""(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![A-Za-z0-9_]))|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|"""
+    r"""(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![A-Za-z0-9_]))|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|"""
     r"""(?P<text>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|(?P<sign>[+(),.-])""",
     re.ASCII,
 )
@@ -127,21 +127,29 @@ def substituted(value: Any, macros: Mapping[str, Value]) -> Any:
     """
     if not macros:
         return value
-    names = "|".join(map(re.escape, macros))
-    pattern = re.compile(rf"\$({names})\$")
     room = MAX_SUBSTITUTED
 
-    def put(match: re.Match[str]) -> str:
+    def put(text: str) -> str:
         nonlocal room
-        text = written(macros[match[1]])
-        room -= len(text)
-        if room < 0:
-            raise InvalidRequest("macros: the arguments become too long.")
-        return text
+        first, *parts = text.split("$")
+        found = [first]
+        # Whether the sign before a part still may begin a name.
+        is_open = True
+        for index, part in enumerate(parts, 1):
+            if is_open and part in macros and index < len(parts):
+                found.append(written(macros[part]))
+                room -= len(found[-1])
+                if room < 0:
+                    raise InvalidRequest("macros: the arguments become too long.")
+                is_open = False
+            else:
+                found.append(f"${part}" if is_open else part)
+                is_open = True
+        return "".join(found)
 
     def walk(item: Any) -> Any:
         if isinstance(item, str):
-            return pattern.sub(put, item)
+            return put(item)
         if isinstance(item, list):
             return [walk(each) for each in item]
         return {k: walk(v) for k, v in item.items()} if isinstance(item, dict) else item

@@ -29,6 +29,7 @@ from ..database.tables import now
 from ..errors import DashboardsError, Unreadable
 from .logs import CommandLogger
 from .models import CommandInfo
+from .outages import insist
 
 PASSWORD_VARIABLE = "JUPYTER_DASHBOARDS_SMTP_PASSWORD"  # noqa: S105
 """No kernel inherits it: `SERVER_CREDENTIALS` of `kernels/environment.py` covers all names that begin so."""
@@ -183,7 +184,7 @@ class Mailer(LoggingConfigurable):
         attachments: Sequence[Attachment] = (),
     ) -> None:
         """Sends the mail of a command's attempt once, with its stages and a line in its log. Raises `MailFailed`."""
-        if not await stages.stage(command, "sending"):
+        if not await insist(lambda: stages.stage(command, "sending")):
             raise MailFailed("Another server runs this command.", retryable=False)
         try:
             await self.send(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
-from ..errors import Unavailable
+from ..errors import NotFound, Unavailable
 from ..kernels.pool import KernelPool
 from ..notebooks.registry import NotebookRegistry
 from .attempts import CommandQueue
+from .claims import ACTIVE
 from .clusters import BadCluster, configured
 from .convert_runner import ConvertRunner
 from .convert_submission import CONVERT
@@ -29,6 +30,7 @@ from .intake import CommandIntake
 from .logs import CommandLogger
 from .mail import Mailer
 from .models import CommandInfo, Limits, Outcome, Submission
+from .outages import insist
 from .queue import LocalQueue
 from .removal import remove
 from .runner import NotebookRunner
@@ -156,7 +158,7 @@ class CommandsManager(LoggingConfigurable):
         self.pool = KernelPool(
             parent=self, kernel_manager=kernel_manager, kernel_spec_manager=kernel_spec_manager
         )
-        runner = NotebookRunner(
+        self._runner = runner = NotebookRunner(
             commands=self.store,
             contents=contents,
             kernel_manager=kernel_manager,
@@ -165,10 +167,12 @@ class CommandsManager(LoggingConfigurable):
             start_timeout=self.kernel_start_timeout,
             clusters=self._clusters,
             hidden_environment=hidden_environment,
+            where=self._where,
             log=logger,
             pool=self.pool,
             hold=hold,
         )
+        self.store.tell_orphaned(runner.end_orphans)
         self.converter = converter
         converting = ConvertRunner(
             run=runner.run,
@@ -178,13 +182,35 @@ class CommandsManager(LoggingConfigurable):
             stages=self.store,
         )
 
-        def run(command: CommandInfo, log: CommandLogger) -> Awaitable[Outcome]:
-            is_conversion = command.command_type == CONVERT
-            return converting.run(command, log) if is_conversion else runner.run(command, log)
+        async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+            try:
+                found = await insist(lambda: self._located(command, log))
+            except NotFound as gone:
+                log.say(gone.message)
+                return Outcome("error", {"message": gone.message}, retryable=False)
+            by = converting if found.command_type == CONVERT else runner
+            return await by.run(found, log)
 
         self._run = run
         self._logger = logger
         self._queue = self._new_queue(database)
+
+    async def _where(self, command: CommandInfo) -> str:
+        """Where a command's notebook lies now, which may have been moved since. Raises `NotFound`."""
+        if command.notebook_id is None:
+            return command.path
+        known = await self.notebooks.by_id(command.notebook_id)
+        if known is None:
+            raise NotFound("The notebook of this command is not there any more.")
+        return known.path
+
+    async def _located(self, command: CommandInfo, log: CommandLogger) -> CommandInfo:
+        path = await self._where(command)
+        if path == command.path:
+            return command
+        await self.store.moved(command, path)
+        log.say(f"The notebook is {path} now.")
+        return replace(command, path=path)
 
     def _new_queue(self, database: Database) -> CommandQueue:
         worker = f"{_HOST}:{os.getpid()}"
@@ -204,7 +230,8 @@ class CommandsManager(LoggingConfigurable):
             worker=worker,
             limits=self._limits,
             log=self._logger,
-            lock=RunnerLock(Path(f"{database.engine.url.database}.lock")),
+            # One database by two names has one lock.
+            lock=RunnerLock(Path(f"{os.path.realpath(str(database.engine.url.database))}.lock")),
         )
 
     def _changed(self, command_id: int) -> None:
@@ -219,6 +246,7 @@ class CommandsManager(LoggingConfigurable):
         """Interrupts what runs, and hands it back."""
         self.feed.close()
         await self._queue.stop()
+        await self._runner.stop()
         await self.pool.stop()
         await self.converter.stop()
 
@@ -232,14 +260,23 @@ class CommandsManager(LoggingConfigurable):
         Raises `Conflict` for an idempotency key that was another command's, `QueueFull` when too many of an owner wait, and
         `Unavailable` when another server runs the commands of this database, and can't be told.
         """
-        if not self._queue.accepts:
-            raise Unavailable(
-                "Another server runs the commands of this database: send it there.", 60
-            )
+        self.require_turn()
         made = await self.store.submit_all(submissions, self.max_waiting_commands)
         if any(is_new for _, is_new in made):
             self._queue.wake()
         return [command for command, _ in made]
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether commands that are stored now will be run, as far as this server knows."""
+        return self._queue.accepts
+
+    def require_turn(self) -> None:
+        """Raises `Unavailable` when another server runs the commands of this database, and can't be told."""
+        if not self.runs_here:
+            raise Unavailable(
+                "Another server runs the commands of this database: send it there.", 60
+            )
 
     async def added(self, command_ids: Sequence[int]) -> None:
         """Commands were stored otherwise than by `submit`, and wait."""
@@ -264,7 +301,12 @@ class CommandsManager(LoggingConfigurable):
         return frozenset(each.id for each in waiting if throttle.holds(each, now()))
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
-        """Whether this call has cancelled the command, or asked for it, and how it stands. Raises `NotFound`."""
+        """Whether this call has cancelled the command, or asked for it, and how it stands.
+
+        Raises `NotFound`, and `Unavailable` when another server runs it, and can't be told.
+        """
+        if not self.runs_here and (await self.store.get(command_id)).status in ACTIVE:
+            self.require_turn()
         cancelled, command = await self.store.cancel(command_id)
         if command.status == "cancelling":
             await self._queue.cancel(command_id)

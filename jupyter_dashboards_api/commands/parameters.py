@@ -13,18 +13,46 @@ import keyword
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
 from ..errors import InvalidRequest
-from .declarations import Parameter, declared_in
+from .declarations import NAME, Parameter, declared_in
 
 TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
 
-LANGUAGES = ("python", "r", "julia", "scala", "javascript")
+
+@dataclass(frozen=True)
+class _Form:
+    """How a language writes an assignment, null, true and false, a list, an object, and a name with its value."""
+
+    assignment: str
+    constants: tuple[str, str, str]
+    items: str
+    whole: str
+    pair: str
+
+
+LANGUAGES: Mapping[str, _Form] = {
+    "python": _Form("{} = {}", ("None", "True", "False"), "[{}]", "{{{}}}", "{}: {}"),
+    "r": _Form("{} <- {}", ("NULL", "TRUE", "FALSE"), "list({})", "list({})", "{} = {}"),
+    "julia": _Form(
+        "{} = {}", ("nothing", "true", "false"), "Any[{}]", "Dict{{String, Any}}({})", "{} => {}"
+    ),
+    "scala": _Form(
+        "val {} = {}",
+        ("null", "true", "false"),
+        "List[Any]({})",
+        "Map[String, Any]({})",
+        "{} -> {}",
+    ),
+    # A computed name: `__proto__` is a name like any other.
+    "javascript": _Form("var {} = {};", ("null", "true", "false"), "[{}]", "({{{}}})", "[{}]: {}"),
+}
 """Languages of kernels that arguments can be written in."""
 
 MAX_DEPTH = 50
@@ -39,8 +67,6 @@ _LONGEST_TEXT = {"r": (5000, "base::paste0({})"), "scala": (10_000, "List({}).mk
 
 _R_NAME = 2500
 """Characters; names have at most 10,000 bytes there."""
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 def parsed_arguments(value: Any) -> dict[str, Any]:
@@ -57,7 +83,7 @@ def parsed_arguments(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("Arguments must be a JSON object.")
     for name, item in value.items():
-        if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        if not NAME.fullmatch(name) or keyword.iskeyword(name) or name == "__debug__":
             raise InvalidRequest(f"{name[:100]!r} can't be the name of an argument.")
         _check(item, 0)
     return value
@@ -85,13 +111,13 @@ def _check(value: Any, depth: int) -> None:
 def with_arguments(
     notebook: NotebookNode, arguments: Mapping[str, Any], language: str
 ) -> NotebookNode:
-    """A copy of a notebook of nbformat 4 whose parameters have these values.
+    """A copy of a notebook of nbformat 4 to be run: without outputs, its parameters having these values.
 
-    Raises `InvalidRequest` for a language that literals can't be written in.
+    For a thread: a large one takes a while. Raises `InvalidRequest` for a language that literals can't be written in.
     """
-    changed = copy.deepcopy(notebook)
-    cells = [cell for cell in changed.cells if INJECTED_TAG not in _tags(cell)]
-    changed.cells = cells
+    kept = [_emptied(cell) for cell in notebook.cells if INJECTED_TAG not in _tags(cell)]
+    changed = copy.deepcopy(NotebookNode({**notebook, "cells": kept}))
+    cells = changed.cells
     if arguments:
         cell = nbformat.v4.new_code_cell(
             assignments(arguments, language), metadata={"tags": [INJECTED_TAG]}
@@ -101,6 +127,12 @@ def with_arguments(
             del cell["id"]
         cells.insert(_place(cells), cell)
     return changed
+
+
+def _emptied(cell: NotebookNode) -> NotebookNode:
+    if cell.cell_type != "code":
+        return cell
+    return NotebookNode({**cell, "outputs": [], "execution_count": None})
 
 
 def _place(cells: list[NotebookNode]) -> int:
@@ -142,14 +174,7 @@ def _named(name: str, language: str) -> str:
 
 def assignments(arguments: Mapping[str, Any], language: str) -> str:
     """One assignment a line, in the kernel's language. Raises `InvalidRequest` for a language we can't write."""
-    forms = {
-        "python": "{} = {}",
-        "r": "{} <- {}",
-        "julia": "{} = {}",
-        "scala": "val {} = {}",
-        "javascript": "var {} = {};",
-    }
-    form = forms.get(language)
+    form = LANGUAGES.get(language)
     if form is None:
         raise InvalidRequest(f"Arguments can't be given to a kernel of the language {language!r}.")
     lines = []
@@ -157,7 +182,7 @@ def assignments(arguments: Mapping[str, Any], language: str) -> str:
         written = literal(value, language)
         # For people, who don't read hexadecimal fractions.
         comment = f"  # {value!r}" if isinstance(value, float) and "0x" in written else ""
-        lines.append(form.format(_named(name, language), written) + comment)
+        lines.append(form.assignment.format(_named(name, language), written) + comment)
     return "\n".join(lines)
 
 
@@ -165,28 +190,15 @@ def literal(value: Any, language: str) -> str:
     """A JSON value as a literal of a language. ASCII only, so that no encoding and no line separator can change it."""
     if isinstance(value, str):
         return _text(value, language)
+    form = LANGUAGES[language]
     if value is None or isinstance(value, bool):
-        names = {
-            "python": ("None", "True", "False"),
-            "r": ("NULL", "TRUE", "FALSE"),
-            "julia": ("nothing", "true", "false"),
-            "scala": ("null", "true", "false"),
-            "javascript": ("null", "true", "false"),
-        }[language]
-        return names[0 if value is None else 1 if value else 2]
+        return form.constants[0 if value is None else 1 if value else 2]
     if isinstance(value, int):
         return _whole(value, language)
     if isinstance(value, float):
         return _r_double(value) if language == "r" else repr(value)
-    items = [literal(item, language) for item in value] if isinstance(value, list) else []
     if isinstance(value, list):
-        return {
-            "python": "[{}]",
-            "r": "list({})",
-            "julia": "Any[{}]",
-            "scala": "List[Any]({})",
-            "javascript": "[{}]",
-        }[language].format(", ".join(items))
+        return form.items.format(", ".join(literal(item, language) for item in value))
     if language == "r" and not all(0 < len(key) <= _R_NAME for key in value):
         raise InvalidRequest(
             f"A list for a kernel of R can't hold a name that is empty or longer than {_R_NAME} characters."
@@ -195,15 +207,7 @@ def literal(value: Any, language: str) -> str:
         # `list()` is the one without names.
         return "structure(list(), names = character(0))"
     pairs = [(_text(key, language), literal(item, language)) for key, item in value.items()]
-    whole, pair = {
-        "python": ("{{{}}}", "{}: {}"),
-        "r": ("list({})", "{} = {}"),
-        "julia": ("Dict{{String, Any}}({})", "{} => {}"),
-        "scala": ("Map[String, Any]({})", "{} -> {}"),
-        # A computed name: `__proto__` is a name like any other.
-        "javascript": ("({{{}}})", "[{}]: {}"),
-    }[language]
-    return whole.format(", ".join(pair.format(key, item) for key, item in pairs))
+    return form.whole.format(", ".join(form.pair.format(key, item) for key, item in pairs))
 
 
 def _text(text: str, language: str) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from ..database.command_tables import Command, CommandAttempt
 from ..database.queue_schema import SCHEMA
 from ..database.tables import now
-from .claims import ACTIVE, next_due
+from .claims import ACTIVE, is_due, next_due
 
 _WORKERS = table("procrastinate_workers", column("id"), column("last_heartbeat"), schema=SCHEMA)
 _JOBS = table("procrastinate_jobs", column("status"), column("worker_id"), schema=SCHEMA)
@@ -56,7 +56,7 @@ def look(session: Session) -> Sight:
     running = _active(Command.id, Command.attempt, Command.status, CommandAttempt.worker)
     age = func.date_part("epoch", func.clock_timestamp() - _WORKERS.c.last_heartbeat)
     workers = select(_WORKERS.c.id, _WORKERS.c.last_heartbeat, age)
-    due = select(Command.id).where(Command.status == "waiting", Command.not_before <= at).limit(1)
+    due = select(Command.id).where(Command.status == "waiting", is_due(at)).limit(1)
     following = next_due(session, at)
     return Sight(
         tuple(UnderWay(*row) for row in session.execute(running)),

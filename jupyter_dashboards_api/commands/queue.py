@@ -10,10 +10,10 @@ import contextlib
 import logging
 
 from ..database.tables import now
-from ..errors import DashboardsError
-from .attempts import AGAIN, LOST, Attempts, Run
+from .attempts import LOST, Attempts, Run
 from .models import Limits
 from .orphans import end_kernels, host_of
+from .outages import AGAIN, log_failure
 from .runner_lock import RunnerLock
 from .store import CommandStore
 
@@ -65,11 +65,14 @@ class LocalQueue:
 
     async def start(self) -> None:
         """Takes commands from now on, unless another server has the lock; else when that one is gone."""
-        self.accepts = await self._has_turn()
-        if self.accepts:
-            await self._recover()
+        try:
+            self.accepts = await self._has_turn()
+        except Exception as error:
+            self.accepts = False
+            log_failure(self._log, error)
         else:
-            self._log.warning("Another server runs the commands of this database.")
+            if not self.accepts:
+                self._log.warning("Another server runs the commands of this database.")
         self._loop = asyncio.ensure_future(self._take())
 
     def wake(self) -> None:
@@ -95,27 +98,27 @@ class LocalQueue:
             await asyncio.to_thread(self._lock.release)
 
     async def _has_turn(self) -> bool:
-        return self._lock is None or await asyncio.to_thread(self._lock.take)
-
-    async def _recover(self) -> None:
-        """Whatever runs, by its row, is what a server has left that died."""
+        """Whether this server runs the commands from now on: no other one does, and what one has left that died has ended."""
+        if self._lock is not None and not await asyncio.to_thread(self._lock.take):
+            return False
+        # Whatever runs, by its row, is an orphan.
         found = await self._commands.orphans(LOST)
         await asyncio.to_thread(end_kernels, found, host_of(self._worker), self._log)
+        return True
 
     async def _wait_for_turn(self) -> None:
-        while not self._stopping.is_set() and not await self._has_turn():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._look)
         while not self._stopping.is_set():
+            wait = self._look
             try:
-                await self._recover()
-            except DashboardsError as error:
-                self._log.error("Commands: %s", error.message)
-                await asyncio.sleep(self._again)
-            else:
+                self.accepts = await self._has_turn()
+            except Exception as error:
+                log_failure(self._log, error)
+                wait = self._again
+            if self.accepts:
                 self._log.warning("This server runs the commands of this database now.")
-                self.accepts = True
                 return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
 
     async def _take(self) -> None:
         if not self.accepts:
@@ -130,8 +133,8 @@ class LocalQueue:
                     looked = now()
                     await self._claim(free)
                     wait = await self._commands.next_due(looked)
-            except DashboardsError as error:
-                self._log.error("Commands: %s", error.message)
+            except Exception as error:
+                log_failure(self._log, error)
                 wait = self._again
             if wait is not None:
                 wait = min(wait, _LONGEST_WAIT)
@@ -148,7 +151,7 @@ class LocalQueue:
                 taken = await self._commands.claim(
                     self._worker, places, self._limits, self._attempts.served
                 )
-            except DashboardsError:
+            except Exception:
                 # It may have broken off after it had noted them as taken.
                 self._in_doubt = True
                 raise

@@ -8,7 +8,7 @@ import copy
 import logging
 import os
 import signal
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import psutil
@@ -22,6 +22,7 @@ from ..database.tables import now
 from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
 from ..kernels.pool import KernelPool
+from ..kernels.preamble import PREAMBLES
 from ..kernels.process import kill, pid_of
 from . import spark
 from .clusters import Cluster, cluster_of, kernelspec_of
@@ -29,13 +30,19 @@ from .execution import CellFailed, Execution, KernelDied, TimedOut
 from .gateway_kernels import GatewayKernels
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
+from .orphans import Orphan
+from .outages import insist
 from .parameters import declared, unknown_names, with_arguments
 from .results import is_cut, packed, storable, text_of
 from .store import CommandStore
 from .write_back import Hold, WriteBack
 
 _PROGRESS_EVERY = 0.3
-_LATE_START_SECONDS = 5.0
+_LATE_SECONDS = 5.0
+"""How long a cancelled attempt waits for its kernel to start or to end."""
+
+_STOP_SECONDS = 10.0
+_ORPHAN_SECONDS = 10.0
 _MAX_ERROR_BYTES = 16 * 1024
 
 
@@ -51,6 +58,7 @@ class NotebookRunner:
         kernel_spec_manager: Any,
         cell_timeout: float | None,
         hidden_environment: Iterable[str],
+        where: Callable[[CommandInfo], Awaitable[str]],
         log: logging.Logger,
         start_timeout: float = 60,
         clusters: Mapping[str, Cluster] | None = None,
@@ -59,10 +67,12 @@ class NotebookRunner:
     ) -> None:
         """Has the whole contents manager; time-outs are in seconds, `hidden_environment` name patterns of variables.
 
-        Without a `pool` every run waits for its kernel's start. `hold` keeps uploads from writing to a path.
+        Without a `pool` every run waits for its kernel's start. `hold` keeps uploads from writing to a path. `where` tells
+        where a command's notebook lies by now, and raises `NotFound`.
         """
         self._commands = commands
         self._contents = contents
+        self._where = where
         self._write_back = WriteBack(contents, hold)
         self._kernels = kernel_manager
         self._specs = kernel_spec_manager
@@ -79,19 +89,61 @@ class NotebookRunner:
         self._log = log
         self._late: set[asyncio.Task[None]] = set()
 
+    async def stop(self) -> None:
+        """Waits a while for kernels that are just being started or ended: at a gateway nobody else would end them."""
+        if self._late:
+            _, left = await asyncio.wait(self._late, timeout=_STOP_SECONDS)
+            if left:
+                self._log.error("%d kernels could not be ended before the server's end.", len(left))
+        for gateway in self._gateways.values():
+            gateway.close()
+
+    async def end_orphans(self, orphans: Iterable[Orphan]) -> None:
+        """Ends the kernels that servers have left at gateways; waits a while, so that no retry runs beside them.
+
+        Those that have a process on a machine are ended there (`orphans.py`).
+        """
+        ends = {
+            self._keep(self._end_orphan(orphan.command.label, orphan.kernel_id))
+            for orphan in orphans
+            if orphan.kernel_id and not orphan.kernel_pid
+        }
+        if ends:
+            await asyncio.wait(ends, timeout=_ORPHAN_SECONDS)
+
+    async def _end_orphan(self, label: str | None, kernel_id: str) -> None:
+        try:
+            manager = self._manager_of(cluster_of(label, self._clusters))
+            if isinstance(manager, GatewayKernels):
+                manager.adopt(kernel_id)
+            elif isinstance(manager, GatewayMappingKernelManager):
+                await manager.start_kernel(kernel_id=kernel_id)
+            else:
+                return
+        except Exception as error:
+            # Its label is no cluster any more; or its gateway does not answer.
+            self._log.error("Kernel %s could not be ended: %s", kernel_id, error)
+        else:
+            await self._end(manager, kernel_id, None)
+
     async def run(self, command: CommandInfo, log: CommandLogger) -> Outcome:
-        """How the attempt ended. Cancelling the task cancels the attempt, which keeps what has run; the kernel is ended in any case."""
+        """How the attempt ended. Cancelling the task cancels the attempt, which keeps what has run; the kernel is ended in any case.
+
+        Once the cells have run a cancellation changes nothing any more: the outcome is the run's own.
+        """
         arguments: Mapping[str, Any] = command.payload.get("argument_values", {})
         try:
             cluster = cluster_of(command.label, self._clusters)
             original, _ = await self._contents.notebook(command.path)
             kernel_name, language = await self._kernel_of(original, cluster)
-            unknown = unknown_names(arguments, declared(original, language))
+            known = await asyncio.to_thread(declared, original, language)
+            unknown = unknown_names(arguments, known)
             if unknown:
                 log.say(f"The notebook declares no parameter {', '.join(unknown)}.")
             if unknown != command.payload.get("unknown_arguments", []):
-                await self._commands.tell(command, {"unknown_arguments": unknown})
-            notebook = with_arguments(original, arguments, language)
+                told = {"unknown_arguments": unknown}
+                await insist(lambda: self._commands.tell(command, told))
+            notebook = await asyncio.to_thread(with_arguments, original, arguments, language)
             if cluster.spark is not None and language != "python":
                 raise DashboardsError("Spark sessions are made for kernels of Python only.")
         except DashboardsError as refused:
@@ -106,7 +158,9 @@ class NotebookRunner:
         is_cancelled = has_failed_cell = False
         ends: list[asyncio.Task[None]] = []
         try:
-            await self._run(command, cluster, kernel_name, pool, notebook, progress, ends, log)
+            await self._run(
+                command, cluster, kernel_name, language, pool, notebook, progress, ends, log
+            )
             progress.done()
         except asyncio.CancelledError:
             is_cancelled = True
@@ -124,30 +178,42 @@ class NotebookRunner:
         except Exception as failed:
             self._log.exception("Command %d", command.id)
             error = {"message": f"The kernel could not be used ({type(failed).__name__})."}
-        finally:
-            await progress.close()
-        if error is None and not is_cancelled:
-            if command.payload.get("upload_to_source"):
-                await self._replace(command.path, original, notebook, log)
-            log.say("Done.")
-        elif error is not None:
-            log.say(error["message"])
-            if has_failed_cell and command.payload.get("upload_failures"):
-                await self._replace(command.path, original, notebook, log)
-        text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
-        if is_cut(text):
-            log.say("The results are longer than 20 MB: only the notebook has all of them.")
-        if ends:
-            # The kernel never outlives its attempt.
-            await asyncio.wait(ends)
         status = "cancelled" if is_cancelled else "error" if error else "done"
-        return Outcome(status, error, retryable=not is_cancelled, text=text, notebook=data)
+        key = "upload_failures" if has_failed_cell else "upload_to_source"
+        has_upload = (status == "done" or has_failed_cell) and command.payload.get(key)
+
+        async def end() -> Outcome:
+            await progress.close()
+            if error is not None:
+                log.say(error["message"])
+            if has_upload:
+                await self._replace(command, original, notebook, log)
+            if status == "done":
+                log.say("Done.")
+            text, data = await asyncio.to_thread(lambda: (text_of(notebook), packed(notebook)))
+            if is_cut(text):
+                log.say("The results are longer than 20 MB: only the notebook has all of them.")
+            return Outcome(status, error, retryable=not is_cancelled, text=text, notebook=data)
+
+        ending = asyncio.ensure_future(end())
+        try:
+            outcome = await asyncio.shield(ending)
+            if ends:
+                # The kernel never outlives its attempt.
+                await asyncio.wait(ends)
+        except asyncio.CancelledError:
+            # The source may have been written already, so this is not to be run again.
+            outcome = await ending
+            if ends:
+                await asyncio.wait(ends, timeout=_LATE_SECONDS)
+        return outcome
 
     async def _run(
         self,
         command: CommandInfo,
         cluster: Cluster,
         kernel_name: str,
+        language: str,
         pool: KernelPool | None,
         notebook: Any,
         progress: _Progress,
@@ -156,6 +222,9 @@ class NotebookRunner:
     ) -> None:
         """The cells in a kernel of their own, whose end is in `ends` then. Raises what `Execution.run` raises."""
         manager = self._manager_of(cluster)
+        preamble = PREAMBLES.get(language, "")
+        if cluster.spark is not None:
+            preamble += spark.preamble(cluster.spark, command.name or command.path)
         loop = asyncio.get_running_loop()
         end = None if command.timeout is None else loop.time() + command.timeout
         wanted: dict[str, Any] = {
@@ -178,16 +247,14 @@ class NotebookRunner:
         try:
             log.say(f"Kernel {kernel_name} has started.")
             _limit(pid, cluster.limits)
-            await self._commands.kernel(command, kernel_id, pid)
+            await insist(lambda: self._commands.kernel(command, kernel_id, pid))
             execution = Execution(
                 manager,
                 kernel_id,
                 notebook,
                 cell_timeout=self._cell_timeout,
                 start_timeout=self._start_timeout,
-                preamble=""
-                if cluster.spark is None
-                else spark.preamble(cluster.spark, command.name or command.path),
+                preamble=preamble,
                 on_preamble=session,
                 on_cell=progress.cell,
                 on_text=lambda name, text: log.add(text),
@@ -204,10 +271,14 @@ class NotebookRunner:
     def _manager_of(self, cluster: Cluster) -> Any:
         return self._gateways[cluster.gateway] if cluster.gateway else self._kernels
 
+    def _is_far(self, cluster: Cluster) -> bool:
+        """Whether its kernels are a gateway's."""
+        return bool(cluster.gateway) or isinstance(self._kernels, GatewayMappingKernelManager)
+
     def _environment(self, command: CommandInfo, cluster: Cluster) -> dict[str, str]:
         """A kernel on this machine has what the server has, without credentials; a gateway's has its own and ours."""
         own = dict(cluster.environment)
-        if cluster.gateway is None and not isinstance(self._kernels, GatewayMappingKernelManager):
+        if not self._is_far(cluster):
             return inherited_environment(os.environ, self._hidden) | own
         documented = {"KERNEL_DASHBOARD_PATH": command.path}
         if cluster.gateway is not None or "KERNEL_USERNAME" not in os.environ:
@@ -235,7 +306,7 @@ class NotebookRunner:
             if not starting.cancelled() and starting.exception() is None:
                 await self._end(manager, starting.result(), None)
 
-        await asyncio.wait({self._keep(end())}, timeout=_LATE_START_SECONDS)
+        await asyncio.wait({self._keep(end())}, timeout=_LATE_SECONDS)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that whoever waits for it does not cancel."""
@@ -244,12 +315,16 @@ class NotebookRunner:
         task.add_done_callback(self._late.discard)
         return task
 
-    async def _replace(self, path: str, original: Any, notebook: Any, log: CommandLogger) -> None:
+    async def _replace(
+        self, command: CommandInfo, original: Any, notebook: Any, log: CommandLogger
+    ) -> None:
         """Writes the executed notebook over its source, unless somebody has changed that meanwhile."""
         executed = NotebookNode(notebook)
         executed.metadata = copy.deepcopy(notebook.metadata)
         await asyncio.to_thread(stamp, executed, now())
         try:
+            # Where it lies by now.
+            path = await insist(lambda: self._where(command))
             if await self._write_back.replace(path, original, executed):
                 log.say("The notebook has the new outputs.")
             else:
@@ -265,10 +340,16 @@ class NotebookRunner:
         try:
             spec = await ensure_async(specs.get_kernel_spec(name))
         except Exception as error:
-            status = getattr(error, "code", getattr(error, "status_code", 404))
-            if not isinstance(error, KeyError) and status != 404:
-                raise Unavailable("The gateway of the kernels does not answer.") from error
-            raise DashboardsError(f"There is no kernel {name[:100]!r} on this server.") from error
+            status = getattr(error, "code", getattr(error, "status_code", None))
+            if isinstance(error, KeyError) or status == 404:
+                missing = f"There is no kernel {name[:100]!r} on this server."
+                raise DashboardsError(missing) from error
+            self._log.warning("Kernelspec %.100r: %r", name, error)
+            raise Unavailable(
+                "The gateway of the kernels does not answer."
+                if self._is_far(cluster)
+                else "The kernel's specification can't be read."
+            ) from error
         language = spec["spec"].get("language") if isinstance(spec, dict) else spec.language
         return name, str(language or "").lower()
 

@@ -16,10 +16,11 @@ from sqlalchemy import Executable
 
 from ..database.engine import Database
 from ..errors import DashboardsError
-from .attempts import AGAIN, LOST, Attempts, Run
+from .attempts import LOST, Attempts, Run
 from .carrier import Carrier, word_of_cancelled, word_of_changed
 from .models import Limits
 from .orphans import end_kernels, host_of
+from .outages import AGAIN, log_failure
 from .peers import Sight, Watch, name_of
 from .store import CommandStore
 
@@ -147,9 +148,9 @@ class SharedQueue:
                     command, more = await self._commands.claim_next(
                         self._name, self._limits, self._attempts.served
                     )
-                except DashboardsError as error:
+                except Exception as error:
                     # Whether it was taken is found with the next heartbeat.
-                    self._log.error("Commands: %s", error.message)
+                    log_failure(self._log, error)
                     return None
             if command is None:
                 return None
@@ -177,12 +178,9 @@ class SharedQueue:
                 sight = await self._commands.look()
                 await self._compare(sight, before)
             await self._bury(sight)
-        except DashboardsError as error:
+        except Exception as error:
             self._watch.forget()
-            self._log.error("Commands: %s", error.message)
-        except Exception:
-            self._watch.forget()
-            self._log.exception("Commands")
+            log_failure(self._log, error)
         else:
             self._servers = max(1, sight.alive(self._stalled))
             if sight.is_due:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,10 +38,15 @@ class CommandStore:
         self._changed = changed
         self._ended = ended
         self._refused: list[Callable[[CommandInfo], object]] = []
+        self._orphaned: list[Callable[[list[Orphan]], Awaitable[None]]] = []
 
     def tell_refused(self, heard: Callable[[CommandInfo], object]) -> None:
         """Calls back with a command whose attempt could not write any more, because another one has taken its place."""
         self._refused.append(heard)
+
+    def tell_orphaned(self, heard: Callable[[list[Orphan]], Awaitable[None]]) -> None:
+        """Calls back with what servers that have died have left; whoever looks for it here waits until `heard` is done."""
+        self._orphaned.append(heard)
 
     def _refuse(self, command: CommandInfo) -> None:
         for heard in self._refused:
@@ -160,9 +165,11 @@ class CommandStore:
         """Lets those wait again that `worker` has taken and has not begun; no attempt is counted."""
         await self._database.write(lambda session: claims.put_back(session, worker, begun))
 
-    def _all_changed(self, orphans: list[Orphan]) -> list[Orphan]:
+    async def _tell_all(self, orphans: list[Orphan]) -> list[Orphan]:
         for orphan in orphans:
             self._tell(orphan.command.id, orphan.command)
+        for heard in self._orphaned:
+            await heard(orphans)
         return orphans
 
     async def running(self) -> claims.Running:
@@ -213,6 +220,10 @@ class CommandStore:
                 row.payload = {**row.payload, **facts}
 
         await self._database.write(work)
+
+    async def moved(self, command: CommandInfo, path: str) -> None:
+        """Notes where an attempt has found its notebook."""
+        await self._database.execute(_of_attempt(command).values(path=path))
 
     async def stage(self, command: CommandInfo, stage: str) -> bool:
         """Notes how far an attempt's mail is; False when it is not the command's attempt any more."""
@@ -332,6 +343,8 @@ class CommandStore:
                 raise NotFound("There is no such command.")
             before = row.status
             if before == "waiting":
+                # Not the error of a try before.
+                row.error = None
                 settle(row, "cancelled", retryable=False)
             elif before == "running":
                 row.status, row.updated_at = "cancelling", now()
@@ -354,7 +367,7 @@ class CommandStore:
             ).all()
             return [_lose(session, row, reason) for row in rows]
 
-        return self._all_changed(await self._database.write(work))
+        return await self._tell_all(await self._database.write(work))
 
     async def look(self) -> Sight:
         """What runs on all servers of a PostgreSQL, which of them are there, and whether anything waits for its turn."""
@@ -366,7 +379,7 @@ class CommandStore:
         def work(session: Session) -> list[Orphan]:
             return [_lose(session, row, reason) for row in take_over(session, dead)]
 
-        return self._all_changed(await self._database.write(work))
+        return await self._tell_all(await self._database.write(work))
 
     async def rename(self, worker: str, name: str) -> None:
         """A server goes by another name: the attempts that are under way there go on by it."""

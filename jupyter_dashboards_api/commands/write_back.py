@@ -18,11 +18,44 @@ from nbformat import NotebookNode
 from tornado.web import HTTPError
 
 from ..dashboards.contents import ContentsStore
+from ..dashboards.stamp import STAMP, digest, executed_at, unstamped
+from .parameters import INJECTED_TAG
 
 LONGEST_SAVE = 10.0
 """Seconds after which a save that has not ended is taken for a failed one, which is not told."""
 
 Hold = Callable[[str], AbstractAsyncContextManager[None]]
+
+_WRITTEN_BY_RUNS = {STAMP, "language_info"}
+"""Of a notebook's metadata."""
+
+_OF_A_RUN = {"id", "outputs", "execution_count"}
+"""Of a cell."""
+
+_OF_A_CELL = {"execution", "trusted"}
+"""Of a cell's metadata. Whoever reads it puts `trusted` there: what the server has saved itself, it trusts."""
+
+
+def is_edited(original: NotebookNode, there: NotebookNode) -> bool:
+    """Whether a notebook of nbformat 4 has changed otherwise than by a run that has written its outputs. Pure."""
+    if _authored(original) != _authored(there):
+        return True
+    return executed_at(there) is None and digest(original) != digest(there)
+
+
+def _authored(notebook: NotebookNode) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a run doesn't write. Ids of cells don't count: where a file has none, each reading makes new ones."""
+    metadata = {
+        name: value for name, value in notebook.metadata.items() if name not in _WRITTEN_BY_RUNS
+    }
+    metadata[STAMP] = unstamped(notebook)
+    cells = [
+        {name: value for name, value in cell.items() if name not in _OF_A_RUN}
+        | {"metadata": {n: value for n, value in cell.metadata.items() if n not in _OF_A_CELL}}
+        for cell in notebook.cells
+        if INJECTED_TAG not in cell.metadata.get("tags", ())
+    ]
+    return metadata, cells
 
 
 class WriteBack:
@@ -44,13 +77,13 @@ class WriteBack:
         contents.on_save(self._begins, self._ends)
 
     async def replace(self, path: str, original: NotebookNode, executed: NotebookNode) -> bool:
-        """Saves `executed` if `original` is what is stored now. Raises `DashboardsError`."""
+        """Saves `executed` unless somebody has edited what was `original`. Raises `DashboardsError`."""
         async with self._hold(path):
             await self._quiet(path)
             self._ours[path] = executed
             try:
                 there, _ = await self._contents.notebook(path)
-                if there != original:
+                if await asyncio.to_thread(is_edited, original, there):
                     return False
                 await self._contents.save_notebook(path, executed)
                 return True

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,6 +90,15 @@ class _BrowserGone(ConversionFailed):
     """There is no browser any more; a new one may do."""
 
 
+@dataclass(eq=False)
+class _Kept:
+    """A browser that runs: how many pages it was given so far, and how many of them it draws now."""
+
+    browser: Browser
+    given: int = 0
+    drawing: int = 0
+
+
 class PageBrowser(LoggingConfigurable):
     """Draws pages as PDF and PNG."""
 
@@ -135,8 +145,7 @@ class PageBrowser(LoggingConfigurable):
         self._places = asyncio.Semaphore(self.max_at_once)
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
-        self._browser: Browser | None = None
-        self._used = 0
+        self._kept: _Kept | None = None
         self._busy = 0
         self._idle: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -168,15 +177,15 @@ class PageBrowser(LoggingConfigurable):
             if self._idle is not None:
                 self._idle.cancel()
             try:
-                browser = await self._running(executable)
-                self._used += 1
-                try:
+                async with self._lent(executable) as browser:
+                    try:
+                        return await self._in_time(browser, page, kind)
+                    except ConversionFailed as error:
+                        if browser.is_connected() and not isinstance(error, _BrowserGone):
+                            raise
+                # Another page may have taken the browser along.
+                async with self._lent(executable) as browser:
                     return await self._in_time(browser, page, kind)
-                except ConversionFailed as error:
-                    if browser.is_connected() and not isinstance(error, _BrowserGone):
-                        raise
-                    # Another page may have taken the browser along.
-                    return await self._in_time(await self._running(executable), page, kind)
             finally:
                 self._busy -= 1
                 if not self._busy:
@@ -192,7 +201,8 @@ class PageBrowser(LoggingConfigurable):
     async def _stop(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
-        await self._end()
+        if self._kept is not None:
+            await self._end(self._kept.browser)
         await self._end_driver()
         # These may belong to the loop that ends now.
         self._places = asyncio.Semaphore(self.max_at_once)
@@ -205,18 +215,36 @@ class PageBrowser(LoggingConfigurable):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(driver.stop(), 5)
 
-    async def _running(self, executable: str) -> Browser:
+    @contextlib.asynccontextmanager
+    async def _lent(self, executable: str) -> AsyncIterator[Browser]:
+        """A browser for one page. The last page of one that has been replaced ends it."""
+        kept = await self._running(executable)
+        kept.given += 1
+        kept.drawing += 1
+        try:
+            yield kept.browser
+        finally:
+            kept.drawing -= 1
+            is_last = not kept.drawing and kept is not self._kept
+            if is_last and kept.browser.is_connected():
+                await self._end(kept.browser)
+
+    async def _running(self, executable: str) -> _Kept:
         from playwright.async_api import async_playwright
 
         async with self._starting:
-            worn = self._used >= self.max_conversions and self._busy == 1
-            if self._browser is not None and (worn or not self._browser.is_connected()):
-                await self._end()
-            if self._browser is None:
+            kept = self._kept
+            if kept is not None and (
+                kept.given >= self.max_conversions or not kept.browser.is_connected()
+            ):
+                self._kept = None
+                if not kept.drawing:
+                    await self._end(kept.browser)
+            if self._kept is None:
                 if self._playwright is None:
                     self._playwright = await async_playwright().start()
                 try:
-                    self._browser = await self._playwright.chromium.launch(
+                    browser = await self._playwright.chromium.launch(
                         executable_path=executable,
                         args=list(_FLAGS),
                         chromium_sandbox=os.geteuid() != 0,
@@ -229,8 +257,8 @@ class PageBrowser(LoggingConfigurable):
                     self.log.error("The browser does not start: %s", error)
                     await self._end_driver()
                     raise ConversionFailed("The server's browser does not start.") from error
-                self._used = 0
-            return self._browser
+                self._kept = _Kept(browser)
+            return self._kept
 
     async def _in_time(self, browser: Browser, page: MemoryPage, kind: Format) -> bytes:
         crashed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -258,9 +286,7 @@ class PageBrowser(LoggingConfigurable):
         finally:
             if work is not None and not work.done():
                 work.cancel()
-            if crashed.done():
-                crashed.cancel()
-            await self._close(context, is_sane)
+            await self._close(browser, context, is_sane)
 
     async def _context(self, browser: Browser) -> BrowserContext:
         """A place for one page, with nothing of any other page in it."""
@@ -274,11 +300,11 @@ class PageBrowser(LoggingConfigurable):
                 java_script_enabled=True,
             )
         except Exception as error:
-            await self._end()
+            await self._end(browser)
             await self._end_driver()
             raise _BrowserGone("The browser has ended.") from error
 
-    async def _close(self, context: BrowserContext | None, is_sane: bool) -> None:
+    async def _close(self, browser: Browser, context: BrowserContext | None, is_sane: bool) -> None:
         """Closes the page's context; where that does not work, the browser, which would keep an endless script."""
         if context is None:
             return
@@ -287,7 +313,7 @@ class PageBrowser(LoggingConfigurable):
             await asyncio.wait_for(context.close(), 5)
             closed = True
         if not closed and not is_sane:
-            await self._end()
+            await self._end(browser)
 
     async def _draw(
         self,
@@ -390,16 +416,16 @@ class PageBrowser(LoggingConfigurable):
         return await asyncio.to_thread(joiner.picture)
 
     def _end_idle(self) -> None:
-        if not self._busy:
-            task = asyncio.ensure_future(self._end())
+        if not self._busy and self._kept is not None:
+            task = asyncio.ensure_future(self._end(self._kept.browser))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
-    async def _end(self) -> None:
-        browser, self._browser = self._browser, None
-        if browser is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(browser.close(), 10)
+    async def _end(self, browser: Browser) -> None:
+        if self._kept is not None and self._kept.browser is browser:
+            self._kept = None
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(browser.close(), 10)
 
 
 _LATER: set[asyncio.Task[Any]] = set()

@@ -14,16 +14,19 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-_NAME = "dashboards"
+STAMP = "dashboards"
+"""Where it is, in a notebook's metadata; others may have written there too."""
+
+_PARTS = ("executed_at", "outputs")
 
 
 def stamp(notebook: NotebookNode, executed_at: datetime) -> None:
     """Notes in a notebook of nbformat 4 that all its outputs are of a run that ended at `executed_at`."""
-    ours = notebook.metadata.get(_NAME)
-    notebook.metadata[_NAME] = {
+    ours = notebook.metadata.get(STAMP)
+    notebook.metadata[STAMP] = {
         **(ours if isinstance(ours, Mapping) else {}),
         "executed_at": utc_text(executed_at),
-        "outputs": _digest(notebook),
+        "outputs": digest(notebook),
     }
 
 
@@ -34,7 +37,7 @@ def utc_text(time: datetime) -> str:
 
 def executed_at(notebook: NotebookNode) -> datetime | None:
     """When a run has computed the outputs that a notebook has now; None where nothing says so, or not of these outputs."""
-    ours = notebook.metadata.get(_NAME)
+    ours = notebook.metadata.get(STAMP)
     if not isinstance(ours, Mapping):
         return None
     try:
@@ -43,10 +46,17 @@ def executed_at(notebook: NotebookNode) -> datetime | None:
         found = time.astimezone(UTC) if time.tzinfo else None
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if ours.get("outputs") == _digest(notebook) else None
+    return found if ours.get("outputs") == digest(notebook) else None
 
 
-def _digest(notebook: NotebookNode) -> str:
+def unstamped(notebook: NotebookNode) -> dict[str, Any]:
+    """What the stamp's place has besides the stamp."""
+    there = notebook.metadata.get(STAMP)
+    others = there if isinstance(there, Mapping) else {}
+    return {name: value for name, value in others.items() if name not in _PARTS}
+
+
+def digest(notebook: NotebookNode) -> str:
     """Of what cells show, in their order; cells without outputs, all sources and counts don't count."""
     told = [
         [_told(output) for output in cell.get("outputs", ())]

@@ -13,6 +13,7 @@ from .tables import Table, now
 LOOKED_AT = text("look_at IS NOT NULL")
 DIGESTED = text("digest_at IS NOT NULL")
 UNTOLD = text("told_at IS NULL")
+COLLECTED = text("collected_at IS NOT NULL")
 WAITING_FOR_FILES = text("status = 'waiting for dependencies'")
 PENDING = text("state = 'pending'")
 
@@ -52,7 +53,6 @@ class Schedule(Table):
     last_time: Mapped[datetime | None]
     look_at: Mapped[datetime | None]
     webhook_secret: Mapped[str | None] = mapped_column(String(128))
-    digested_at: Mapped[datetime | None]
     digest_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
@@ -61,13 +61,20 @@ class Schedule(Table):
 class ScheduleAction(Table):
     """One nominal time of a schedule that has come, or a rerun of it.
 
-    Its command says how it went; `status` and `reason` do where there is none (yet).
+    Its command says how it went; `status` and `reason` do where there is none (yet). `told_at` is when those who are told of
+    each run were, `collected_at` when it was put by for the next digest: None when it is not in one, or has been told.
     """
 
     __tablename__ = "schedule_actions"
     __table_args__ = (
         UniqueConstraint("schedule_id", "nominal_time", "rerun_number", name="one_action_per_time"),
         Index("untold_actions", "schedule_id", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
+        Index(
+            "collected_actions",
+            "schedule_id",
+            sqlite_where=COLLECTED,
+            postgresql_where=COLLECTED,
+        ),
         Index(
             "waiting_actions",
             "id",
@@ -89,6 +96,7 @@ class ScheduleAction(Table):
     status: Mapped[str] = mapped_column(String(32), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
     told_at: Mapped[datetime | None]
+    collected_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +32,8 @@ class CommandsHandler(CommandsAPIHandler):
     @authenticated
     async def post(self) -> None:
         """Submits a command; it waits then."""
-        request = request_of(self.body(), self.request.headers.get("Idempotency-Key"))
+        header = self.request.headers.get("Idempotency-Key")
+        request = await asyncio.to_thread(lambda: request_of(self.body(), header))
         owner, key = self.caller.name, request.idempotency_key
         try:
             # Before its notebook is looked for, which may be gone by now.

@@ -5,6 +5,7 @@ The hosted product showed ids in its pages only; programs of this server ask her
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tornado.web import authenticated
@@ -64,7 +65,8 @@ class NotebookParametersHandler(_LookupHandler):
         if known is None:
             raise NotFound("There is no such notebook.")
         notebook, _ = await self.commands.contents.notebook(known.path)
-        found = declared(notebook, await self.commands.intake.language(notebook.metadata))
+        language = await self.commands.intake.language(notebook.metadata)
+        found = await asyncio.to_thread(declared, notebook, language)
         self.send({"parameters": [parameter_model(each) for each in found]})
 
 

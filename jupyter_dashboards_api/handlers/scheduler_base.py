@@ -40,7 +40,7 @@ class SchedulerAPIHandler(CommandsAPIHandler):
     async def schedule(self, schedule_id: str) -> ScheduleInfo:
         """The schedule of the URL, whose command names the notebook where it lies now. Raises `NotFound`.
 
-        By its id, or, as one client may ask, by its name: the newest one then.
+        By its id, or, as one client may ask, by its name: the newest one then that has not ended, if there is one.
         """
         number = read_number(schedule_id)
         if number is not None:

@@ -6,7 +6,8 @@ A contents manager can't rename over what is there, so for a moment nothing has 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from ..dashboards.contents import ContentsStore, parent_path
@@ -20,9 +21,16 @@ _ABANDONED_AFTER = 3600
 class Replacing:
     """Replaces documents and folders of a contents store."""
 
-    def __init__(self, store: ContentsStore, log: Any) -> None:
+    def __init__(
+        self,
+        store: ContentsStore,
+        log: Any,
+        made: Callable[[str, datetime], None] = lambda path, since: None,
+    ) -> None:
+        """`made` is told what is put where nothing was: its path in the whole contents manager, and a time before that."""
         self._store = store
         self._log = log
+        self._made = made
 
     async def replace(self, place: str, staged: str, others: Sequence[str] = ()) -> None:
         """Renames `staged` to `place`, whatever is there and the `others` aside, and deletes those; all or nothing."""
@@ -38,8 +46,10 @@ class Replacing:
             aside.append(staging_path(path, "replaced"))
             await rename(path, aside[-1])
 
+        since = datetime.now(UTC)
         try:
-            if await self._store.stat(place) is not None:
+            is_new = await self._store.stat(place) is None
+            if not is_new:
                 await put_aside(place)
             await rename(staged, place)
             for path in others:
@@ -48,6 +58,8 @@ class Replacing:
             for path, new_path in reversed(begun):
                 await self._undo(path, new_path)
             raise
+        if is_new:
+            self._made(self._store.api_path(place), since)
         for path in aside:
             await self.discard(path)
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from nbformat import NotebookNode
@@ -97,13 +98,16 @@ class NotebookUploads(LoggingConfigurable):
         store: ContentsStore,
         finder: DashboardFinder,
         cache: DashboardCache,
+        made: Callable[[str, datetime], None] = lambda path, since: None,
         **options: Any,
     ) -> None:
+        """`made` is told what is put where nothing was: its path in the whole contents manager, and a time before that."""
         super().__init__(**options)
+        self._made = made
         self._store = store
         self._finder = finder
         self._cache = cache
-        self._replacing = Replacing(store, self.log)
+        self._replacing = Replacing(store, self.log, made)
         self._locks = PathLocks()
         self._making_folders = asyncio.Lock()
         self._folder_users: Counter[str] = Counter()
@@ -170,7 +174,7 @@ class NotebookUploads(LoggingConfigurable):
         name = api_path.rpartition("/")[2]
         if is_staging(name) or len(name.removesuffix(".ipynb").encode()) > _MAX_NAME_BYTES:
             raise InvalidRequest("This name cannot be used for a notebook: choose another.")
-        replacing = Replacing(contents, self.log)
+        replacing = Replacing(contents, self.log, self._made)
         async with self.held(api_path):
             there = await contents.stat(api_path)
             if there is not None and there.kind == "directory":

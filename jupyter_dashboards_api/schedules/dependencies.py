@@ -67,8 +67,8 @@ def files_at(files: Sequence[str], nominal: datetime, zone: ZoneInfo) -> tuple[s
 
 def until(created_at: datetime, fields: Mapping[str, Any]) -> datetime:
     """How long an action waits for its files."""
-    minutes = fields.get("time_out")
-    return created_at + timedelta(minutes=int(minutes or DEFAULT_TIME_OUT))
+    minutes = int(fields.get("time_out") or 0)
+    return created_at + timedelta(minutes=minutes or DEFAULT_TIME_OUT)
 
 
 def not_there(missing: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ schedule and nominal time are unique.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -47,8 +48,11 @@ _BROKEN_AGAIN = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
 
-def look(session: Session, moment: datetime, bounds: Bounds) -> list[int]:
-    """Fires what is due of the schedules that are due, up to some; the ids of the new commands."""
+def look(session: Session, moment: datetime, bounds: Bounds) -> tuple[list[int], bool]:
+    """Fires what is due of the schedules that are due, as many as there is time for.
+
+    The ids of the new commands, and whether any schedule was taken up: another server may have them all just now.
+    """
     due = session.scalars(
         select(Schedule)
         .where(Schedule.look_at <= moment, Schedule.status == RUNNING)
@@ -57,6 +61,7 @@ def look(session: Session, moment: datetime, bounds: Bounds) -> list[int]:
         .with_for_update(skip_locked=True)
     ).all()
     made: list[int] = []
+    enough = time.monotonic() + bounds.longest.total_seconds()
     for schedule in due:
         try:
             with session.begin_nested():
@@ -67,7 +72,10 @@ def look(session: Session, moment: datetime, bounds: Bounds) -> list[int]:
             _log.exception("Schedule %d", schedule.id)
             session.refresh(schedule)
             schedule.look_at = moment + _BROKEN_AGAIN
-    return made
+        if time.monotonic() >= enough:
+            # The others are still due: the next look is worth it at once.
+            break
+    return made, bool(due)
 
 
 def next_look(session: Session) -> datetime | None:

@@ -1,18 +1,19 @@
 """Forgets runs that nobody keeps any more: by age and by number, of each schedule and of all commands.
 
-What goes on is never forgotten, nor what somebody is still to be told of. Rows go a few at a time, so that nobody waits for
-the database meanwhile.
+What goes on is never forgotten, nor what somebody is still to be told of, nor a run of a notebook that is still to be counted.
+What is to go is looked for while
+others may write, and goes a few rows at a time, so that nobody waits for the database meanwhile.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
@@ -20,12 +21,18 @@ from traitlets.config import LoggingConfigurable
 from ..commands.models import FINAL as ENDED
 from ..database.command_tables import Command, CommandLog, CommandResult
 from ..database.engine import Database
-from ..database.schedule_tables import Notification, Schedule, ScheduleAction
+from ..database.schedule_tables import NotebookRecord, Notification, Schedule, ScheduleAction
 from .models import WAITING_FOR_DEPENDENCIES
+from .notebook_records import NotebookRecords
 from .notifier import PENDING
 from .ticker import Ticker
 
 _AT_ONCE = 200
+_FOUND = 10_000
+"""Rows that one search brings at most."""
+
+Forget = Callable[[Sequence[int], Session], int]
+"""Deletes rows by their ids, those that may still go; how many."""
 
 
 class Janitor(LoggingConfigurable):
@@ -82,6 +89,7 @@ class Janitor(LoggingConfigurable):
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self._database = database
+        self._records = NotebookRecords(database)
         self._ticker = Ticker(self._look, log=logger, longest=self.interval)
 
     def start(self) -> None:
@@ -101,26 +109,38 @@ class Janitor(LoggingConfigurable):
     async def clean(self, moment: datetime) -> int:
         """Forgets what is not kept at a moment; how many rows of commands, actions, outputs and logs."""
         total = 0
-        days = await self._database.read(_days_of_schedules)
-        for find in self._finders(moment, days):
-            while True:
-                count = await self._database.write(find)
-                total += count
-                if count < _AT_ONCE:
-                    break
-                # Others have their turn.
-                await asyncio.sleep(0)
+        # What a server has run that died is not kept for ever.
+        await self._records.count_all()
+        numbered, days = await self._database.read(_said_by_schedules)
+        for wanted, forget in self._finders(moment, numbered, days):
+            total += await self._forget(wanted, forget)
         return total
 
-    def _finders(self, moment: datetime, days: list[int]) -> Iterator[Callable[[Session], int]]:
+    async def _forget(self, wanted: Select[int], forget: Forget) -> int:
+        total = 0
+        while True:
+            ids = await self._database.read(lambda s: list(s.scalars(wanted.limit(_FOUND))))
+            gone = 0
+            for start in range(0, len(ids), _AT_ONCE):
+                some = ids[start : start + _AT_ONCE]
+                # In between, others have their turn.
+                gone += await self._database.write(partial(forget, some))
+            total += gone
+            if len(ids) < _FOUND or not gone:
+                return total
+
+    def _finders(
+        self, moment: datetime, numbered: bool, days: list[int]
+    ) -> Iterator[tuple[Select[int], Forget]]:
         def before(number: int) -> datetime:
             return moment - timedelta(days=number)
 
-        yield _forgets_runs(_beyond(self.keep_last))
+        if self.keep_last or numbered:
+            yield _beyond(self.keep_last), _forget_runs
         for number in days:
-            yield _forgets_runs(_aged(before(number), Schedule.keep_days == number))
+            yield _aged(before(number), Schedule.keep_days == number), _forget_runs
         if self.keep_days:
-            yield _forgets_runs(_aged(before(self.keep_days), Schedule.keep_days.is_(None)))
+            yield _aged(before(self.keep_days), Schedule.keep_days.is_(None)), _forget_runs
         if self.keep_commands:
             kept = (
                 select(Command.id)
@@ -128,42 +148,51 @@ class Janitor(LoggingConfigurable):
                 .order_by(Command.ended_at.desc(), Command.id.desc())
                 .limit(self.keep_commands)
             )
-            yield _forgets_commands(Command.id.not_in(kept))
+            yield _commands().where(Command.id.not_in(kept)), _forget_commands
         if self.keep_command_days:
-            yield _forgets_commands(Command.ended_at < before(self.keep_command_days))
+            old = Command.ended_at < before(self.keep_command_days)
+            yield _commands().where(old), _forget_commands
         if self.keep_output_days:
-            yield _forgets_parts(
-                CommandResult, CommandResult.command_id, before(self.keep_output_days)
-            )
+            yield _parts(CommandResult, CommandResult.command_id, before(self.keep_output_days))
         if self.keep_log_days:
-            yield _forgets_parts(CommandLog, CommandLog.id, before(self.keep_log_days))
-        yield _forgets_notifications(before(self.keep_notification_days))
+            yield _parts(CommandLog, CommandLog.id, before(self.keep_log_days))
+        old = Notification.created_at < before(self.keep_notification_days)
+        yield select(Notification.id).where(_IS_NOTED, old), _forget_notifications
 
 
-def _days_of_schedules(session: Session) -> list[int]:
+def _said_by_schedules(session: Session) -> tuple[bool, list[int]]:
+    """Whether any keeps its runs by number, and the days for which some do."""
+    numbered = select(Schedule.id).where(Schedule.keep_last.is_not(None)).limit(1)
     query = select(Schedule.keep_days).where(Schedule.keep_days.is_not(None)).distinct()
-    return [days for days in session.scalars(query) if days is not None]
+    days = [each for each in session.scalars(query) if each is not None]
+    return session.scalar(numbered) is not None, days
 
 
 _HAS_ENDED = or_(
     Command.status.in_(ENDED),
     and_(ScheduleAction.command_id.is_(None), ScheduleAction.status != WAITING_FOR_DEPENDENCIES),
 )
-_FORGETTABLE = and_(ScheduleAction.told_at.is_not(None), _HAS_ENDED)
+_IS_TO_BE_TOLD = or_(ScheduleAction.told_at.is_(None), ScheduleAction.collected_at.is_not(None))
+# Those after a command that goes on are counted when that has ended.
+_IS_TO_BE_COUNTED = exists().where(
+    NotebookRecord.notebook_id == Command.notebook_id, NotebookRecord.counted_to < Command.id
+)
+_FORGETTABLE = and_(~_IS_TO_BE_TOLD, _HAS_ENDED, ~_IS_TO_BE_COUNTED)
 
 
-def _runs() -> Select[ScheduleAction]:
+_IS_NOTED = Notification.state != PENDING
+
+
+def _runs() -> Select[int]:
     return (
-        select(ScheduleAction)
+        select(ScheduleAction.id)
         .join(Schedule, Schedule.id == ScheduleAction.schedule_id)
         .outerjoin(Command, Command.id == ScheduleAction.command_id)
         .where(_FORGETTABLE)
-        .limit(_AT_ONCE)
-        .with_for_update(of=ScheduleAction, skip_locked=True)
     )
 
 
-def _beyond(default: int) -> Select[ScheduleAction]:
+def _beyond(default: int) -> Select[int]:
     """Runs that as many later ones of their schedule follow as are kept."""
     rank = (
         select(
@@ -184,86 +213,65 @@ def _beyond(default: int) -> Select[ScheduleAction]:
     return _runs().where(ScheduleAction.id.in_(too_many))
 
 
-def _aged(before: datetime, of_schedules: ColumnElement[bool]) -> Select[ScheduleAction]:
+def _aged(before: datetime, of_schedules: ColumnElement[bool]) -> Select[int]:
     return _runs().where(of_schedules, ScheduleAction.created_at < before)
 
 
-def _forgets_runs(query: Select[ScheduleAction]) -> Callable[[Session], int]:
-    def work(session: Session) -> int:
-        actions = session.scalars(query).all()
-        commands = [each.command_id for each in actions if each.command_id is not None]
-        session.execute(
-            delete(ScheduleAction).where(ScheduleAction.id.in_([each.id for each in actions])),
-            execution_options={"synchronize_session": False},
-        )
-        _delete_commands(session, commands)
-        return len(actions)
-
-    return work
+def _forget_runs(ids: Sequence[int], session: Session) -> int:
+    found = session.execute(
+        _runs()
+        .add_columns(ScheduleAction.command_id)
+        .where(ScheduleAction.id.in_(ids))
+        .with_for_update(of=ScheduleAction, skip_locked=True)
+    ).all()
+    _delete(session, ScheduleAction, ScheduleAction.id, [action for action, _ in found])
+    _delete_commands(session, [command for _, command in found if command is not None])
+    return len(found)
 
 
-def _forgets_commands(condition: ColumnElement[bool]) -> Callable[[Session], int]:
+def _commands() -> Select[int]:
     untold = select(ScheduleAction.id).where(
-        ScheduleAction.command_id == Command.id, ScheduleAction.told_at.is_(None)
+        ScheduleAction.command_id == Command.id, _IS_TO_BE_TOLD
     )
-    query = (
-        select(Command.id)
-        .where(Command.status.in_(ENDED), condition, ~untold.exists())
-        .limit(_AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-
-    def work(session: Session) -> int:
-        found = list(session.scalars(query))
-        session.execute(
-            delete(ScheduleAction).where(ScheduleAction.command_id.in_(found)),
-            execution_options={"synchronize_session": False},
-        )
-        _delete_commands(session, found)
-        return len(found)
-
-    return work
+    return select(Command.id).where(Command.status.in_(ENDED), ~untold.exists(), ~_IS_TO_BE_COUNTED)
 
 
-def _delete_commands(session: Session, command_ids: list[int]) -> None:
+def _forget_commands(ids: Sequence[int], session: Session) -> int:
+    wanted = _commands().where(Command.id.in_(ids)).with_for_update(skip_locked=True)
+    found = list(session.scalars(wanted))
+    _delete(session, ScheduleAction, ScheduleAction.command_id, found)
+    _delete_commands(session, found)
+    return len(found)
+
+
+def _delete_commands(session: Session, ids: Sequence[int]) -> None:
     # Attempts, logs and results go with them.
-    session.execute(
-        delete(Command).where(Command.id.in_(command_ids)),
-        execution_options={"synchronize_session": False},
-    )
+    _delete(session, Command, Command.id, ids)
 
 
-def _forgets_parts(table: Any, key: Any, before: datetime) -> Callable[[Session], int]:
-    query = (
+def _parts(table: Any, key: Any, before: datetime) -> tuple[Select[int], Forget]:
+    wanted = (
         select(key)
         .join(Command, Command.id == table.command_id)
         .where(Command.status.in_(ENDED), Command.ended_at < before)
-        .limit(_AT_ONCE)
     )
 
-    def work(session: Session) -> int:
-        found = list(session.scalars(query))
-        session.execute(
-            delete(table).where(key.in_(found)), execution_options={"synchronize_session": False}
-        )
-        return len(found)
+    def forget(ids: Sequence[int], session: Session) -> int:
+        _delete(session, table, key, ids)
+        return len(ids)
 
-    return work
+    return wanted, forget
 
 
-def _forgets_notifications(before: datetime) -> Callable[[Session], int]:
-    query = (
-        select(Notification.id)
-        .where(Notification.state != PENDING, Notification.created_at < before)
-        .limit(_AT_ONCE)
+def _forget_notifications(ids: Sequence[int], session: Session) -> int:
+    wanted = select(Notification.id).where(Notification.id.in_(ids), _IS_NOTED)
+    # Somebody may just have asked to try one again.
+    found = list(session.scalars(wanted.with_for_update(skip_locked=True)))
+    _delete(session, Notification, Notification.id, found)
+    return len(found)
+
+
+def _delete(session: Session, table: Any, key: Any, ids: Sequence[int]) -> None:
+    session.execute(
+        delete(table).where(key.in_(ids)), execution_options={"synchronize_session": False}
     )
-
-    def work(session: Session) -> int:
-        found = list(session.scalars(query))
-        session.execute(
-            delete(Notification).where(Notification.id.in_(found)),
-            execution_options={"synchronize_session": False},
-        )
-        return len(found)
-
-    return work

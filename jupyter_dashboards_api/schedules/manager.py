@@ -20,7 +20,7 @@ from .janitor import Janitor
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
 from .notifier import NotificationInfo, Notifier
 from .store import ScheduleStore
-from .ticker import ELSEWHERE, LONGEST_WAIT, Ticker
+from .ticker import ELSEWHERE, Ticker
 from .waiting import WaitingActions
 
 
@@ -97,9 +97,7 @@ class SchedulesManager(LoggingConfigurable):
         )
         self.janitor = Janitor(parent=self, database=database)
         self._freeing: set[asyncio.Task[None]] = set()
-        self._ticker = Ticker(
-            self._look, log=logger, longest=ELSEWHERE if database.is_shared else LONGEST_WAIT
-        )
+        self._ticker = Ticker(self._look, log=logger, longest=ELSEWHERE)
         # A clock of their own: a slow storage must not hold up what is due. The server that has made an action looks for
         # its files; others need not hurry.
         self._files = Ticker(self._look_for_files, log=logger)
@@ -123,6 +121,8 @@ class SchedulesManager(LoggingConfigurable):
         await self._ticker.stop()
 
     async def _look(self, moment: datetime) -> datetime | None:
+        if not self.commands.runs_here:
+            return moment + timedelta(seconds=ELSEWHERE)
         found = await self.store.look(moment)
         await self.commands.added(found.command_ids)
         if found.waits_for_files:
@@ -132,6 +132,8 @@ class SchedulesManager(LoggingConfigurable):
         return found.next_look
 
     async def _look_for_files(self, moment: datetime) -> datetime | None:
+        if not self.commands.runs_here:
+            return moment + timedelta(seconds=ELSEWHERE)
         found = await self.waiting.look(moment)
         await self.commands.added(found.command_ids)
         if found.has_ended:
@@ -178,13 +180,21 @@ class SchedulesManager(LoggingConfigurable):
         return changed
 
     async def rerun(self, action_id: int) -> ActionInfo:
-        """Runs an action again, now. Raises `NotFound`, and `InvalidRequest` when it has been run too often."""
+        """Runs an action again, now.
+
+        Raises `NotFound`, `InvalidRequest` when it has been run too often, `Unavailable` when another server runs commands.
+        """
+        self.commands.require_turn()
         action = await self.store.rerun(action_id, self.max_reruns)
         await self._made(action)
         return action
 
     async def run_now(self, schedule_id: int) -> ActionInfo:
-        """Runs a schedule's command now, besides its nominal times. Raises `NotFound`."""
+        """Runs a schedule's command now, besides its nominal times.
+
+        Raises `NotFound`, and `Unavailable` when another server runs commands.
+        """
+        self.commands.require_turn()
         action = await self.store.run_now(schedule_id)
         await self._made(action)
         return action
@@ -197,13 +207,15 @@ class SchedulesManager(LoggingConfigurable):
 
     async def kill(self, action_id: int) -> tuple[bool, ActionInfo]:
         """Ends an action, and whether this call has, or has asked for it. Raises `NotFound`."""
-        action = await self.store.action(action_id)
-        if action.command_id is None:
-            killed = await self.waiting.cancel(action_id)
+        killed = await self.waiting.cancel(action_id)
+        if killed:
             self._ticker.wake()
-        else:
+        # Its files may have come just now.
+        action = await self.store.action(action_id)
+        if action.command_id is not None:
             killed, _ = await self.commands.cancel(action.command_id)
-        return killed, await self.store.action(action_id)
+            action = await self.store.action(action_id)
+        return killed, action
 
     async def _made(self, action: ActionInfo) -> None:
         if action.command_id is not None:

@@ -106,7 +106,8 @@ class Bounds:
 
     A nominal time is missed once it is `grace` old; of those that are all to run, the latest `most_missed` do. One look
     fires at most `batch` of a schedule, and comes back to one without a free place after `busy` unless it is told earlier.
-    An owner may have `most_schedules` that have not ended.
+    An owner may have `most_schedules` that have not ended. After `longest` a look takes up no further schedule: whoever
+    wants to write waits for it. Where another server has all that is due, it is looked at again after `elsewhere`.
     """
 
     grace: timedelta = timedelta(minutes=1)
@@ -114,6 +115,8 @@ class Bounds:
     batch: int = 20
     busy: timedelta = timedelta(minutes=1)
     most_schedules: int = 10_000
+    longest: timedelta = timedelta(seconds=0.2)
+    elsewhere: timedelta = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,8 @@ class Notifier:
             raise _Failed(error.message, is_final=True) from error
 
     async def _call(self, each: NotificationInfo) -> None:
+        if not each.secret:
+            raise _Failed("The webhook was removed.", is_final=True)
         if self._client is None:
             # Of its own: others in this process may have set up the shared one otherwise.
             self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_MOST_ANSWER)
@@ -203,7 +205,7 @@ class Notifier:
             headers={
                 "Content-Type": "application/json",
                 "User-Agent": "jupyter_dashboards_api",
-                **signed_headers(each.secret or "", message_id, now(), body),
+                **signed_headers(each.secret, message_id, now(), body),
             },
             connect_timeout=self._timeout,
             request_timeout=self._timeout,

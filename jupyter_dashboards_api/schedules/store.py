@@ -63,7 +63,7 @@ class ScheduleStore:
             made = []
             for each in new:
                 if replacing:
-                    _end(session, each.kind, [each.notebook_id])
+                    end(session, each.kind, [each.notebook_id])
                 made.append(self._add(session, each))
             self._refuse_beyond(session, {each.owner for each in new})
             return [info(row) for row in made]
@@ -96,7 +96,7 @@ class ScheduleStore:
 
     async def end(self, kind: str, notebook_ids: Sequence[int]) -> int:
         """Ends the schedules of a kind that some notebooks have; how many."""
-        return await self._database.write(lambda session: _end(session, kind, notebook_ids))
+        return await self._database.write(lambda session: end(session, kind, notebook_ids))
 
     async def get(self, schedule_id: int) -> ScheduleInfo:
         """A schedule. Raises `NotFound`."""
@@ -105,8 +105,14 @@ class ScheduleStore:
     async def page(
         self, wanted: ScheduleFilter, limit: int, offset: int
     ) -> tuple[list[ScheduleInfo], bool]:
-        """A page of schedules, the newest first, and whether there is more."""
-        query = _filtered(wanted).order_by(Schedule.id.desc()).limit(limit + 1).offset(offset)
+        """A page of schedules, the newest first, and whether there is more.
+
+        Of those of one name the ones that have not ended come first: who asks by name means these.
+        """
+        query = _filtered(wanted)
+        if wanted.name:
+            query = query.order_by(Schedule.status.not_in(GOING))
+        query = query.order_by(Schedule.id.desc()).limit(limit + 1).offset(offset)
 
         def look(session: Session) -> tuple[list[ScheduleInfo], bool]:
             rows = [info(row) for row in session.scalars(query)]
@@ -134,7 +140,7 @@ class ScheduleStore:
                 self._reckon(row)
             if "fields" in values:
                 telling.set_digest(row, now())
-            elif "concurrency" in values and row.status == RUNNING:
+            if "concurrency" in values and row.status == RUNNING:
                 firing.settle(row, now(), self._bounds)
             row.updated_at = now()
             session.flush()
@@ -191,15 +197,19 @@ class ScheduleStore:
         """Fires what is due, and notes who is to be told of what has ended."""
 
         def work(session: Session) -> Look:
-            made = firing.look(session, moment, self._bounds)
+            made, has_fired = firing.look(session, moment, self._bounds)
             session.flush()
             noted, is_more = telling.tell(session, moment)
             noted += telling.digest(session, moment)
             session.flush()
             following = [firing.next_look(session), telling.next_digest_at(session)]
+            worth = moment if is_more else min(filter(None, following), default=None)
+            if worth is not None and worth <= moment and not (has_fired or noted or is_more):
+                # Another server is at it.
+                worth = moment + self._bounds.elsewhere
             return Look(
                 tuple(made),
-                moment if is_more else min(filter(None, following), default=None),
+                worth,
                 waits_for_files(session),
                 noted > 0,
             )
@@ -348,10 +358,12 @@ def _actions() -> Select[ScheduleAction, str | None]:
 def _lock(session: Session, notebook_ids: Sequence[int | None]) -> None:
     """Lets one at a time replace a notebook's schedules: a row that another one is adding can't be locked."""
     wanted = select(Notebook.id).where(Notebook.id.in_(notebook_ids))
-    session.execute(wanted.order_by(Notebook.id).with_for_update()).all()
+    # Not against those who only refer to it: who fires one of these schedules holds that one, and adds a command.
+    session.execute(wanted.order_by(Notebook.id).with_for_update(key_share=True)).all()
 
 
-def _end(session: Session, kind: str, notebook_ids: Sequence[int | None]) -> int:
+def end(session: Session, kind: str, notebook_ids: Sequence[int | None]) -> int:
+    """Ends the schedules of a kind that some notebooks have; how many."""
     rows = session.scalars(
         select(Schedule)
         .where(

@@ -1,6 +1,7 @@
 """Runs that have ended, and who is to be told of them: noted in one transaction, delivered by `notifier.py`.
 
-For one database session. Each action is told of once, whichever server ended it and however often one looks.
+For one database session. Each action is told of once, whichever server ended it and however often one looks. What a digest
+tells is put by with the action: by times alone, one that another server is just telling of could be in none.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def tell(session: Session, moment: datetime) -> tuple[int, bool]:
     for action, schedule, command in found:
         action.told_at = moment
         with _apart(session, schedule):
-            noted += _tell_one(session, schedule, _run(action, schedule, command), moment)
+            noted += _tell_one(session, schedule, action, command, moment)
     return noted, len(found) == _AT_ONCE
 
 
@@ -68,12 +69,11 @@ def digest(session: Session, moment: datetime) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for schedule in due:
-        since = schedule.digested_at or schedule.created_at
         # Not again at once, if this goes wrong.
-        schedule.digested_at, schedule.digest_at = moment, moment + timedelta(days=1)
+        schedule.digest_at = moment + timedelta(days=1)
         with _apart(session, schedule):
-            _tell_all(session, schedule, since, moment)
-            set_digest(schedule, moment)
+            is_more = _tell_collected(session, schedule)
+            schedule.digest_at = moment if is_more else _next_digest(schedule, moment)
     return len(due)
 
 
@@ -89,11 +89,21 @@ def _apart(session: Session, schedule: Schedule) -> Iterator[None]:
         _log.exception("Schedule %d", schedule.id)
 
 
-def _tell_one(session: Session, schedule: Schedule, run: Run, moment: datetime) -> int:
+def _tell_one(
+    session: Session,
+    schedule: Schedule,
+    action: ScheduleAction,
+    command: Command | None,
+    moment: datetime,
+) -> int:
+    run = _run(action, schedule, command)
     notice, noted = _notice(schedule), 0
-    if _concerns(notice, run) and notice.digest is None:
-        _note(session, schedule, MAIL, json.dumps(notice.addresses), mail_of(run))
-        noted += 1
+    if _concerns(notice, run):
+        if notice.digest is not None:
+            action.collected_at = moment
+        else:
+            _note(session, schedule, MAIL, json.dumps(notice.addresses), mail_of(run))
+            noted += 1
     url = (schedule.fields.get("webhook") or {}).get("url")
     if url and schedule.webhook_secret:
         _note(session, schedule, WEBHOOK, url, webhook_message(run, moment))
@@ -101,28 +111,37 @@ def _tell_one(session: Session, schedule: Schedule, run: Run, moment: datetime) 
     return noted
 
 
-def _tell_all(session: Session, schedule: Schedule, since: datetime, moment: datetime) -> None:
+def _tell_collected(session: Session, schedule: Schedule) -> bool:
+    """Notes the mail of what has been put by; whether there may be more of it than one mail holds."""
     notice = _notice(schedule)
     rows = session.execute(
         _runs()
-        .where(
-            ScheduleAction.schedule_id == schedule.id,
-            ScheduleAction.told_at > since,
-            ScheduleAction.told_at <= moment,
-        )
+        .where(ScheduleAction.schedule_id == schedule.id, ScheduleAction.collected_at.is_not(None))
         .order_by(ScheduleAction.id)
         .limit(_MOST_OF_A_DIGEST)
     ).all()
+    for action, _, _ in rows:
+        action.collected_at = None
+    # By what is asked for now: since then it may have been edited.
     wanted = [run for run in (_run(*row) for row in rows) if _concerns(notice, run)]
-    if wanted and notice.addresses:
+    if wanted:
         text = digest_of(schedule.name, wanted)
         _note(session, schedule, MAIL, json.dumps(notice.addresses), text)
+    return len(rows) == _MOST_OF_A_DIGEST
 
 
 def set_digest(schedule: Schedule, moment: datetime) -> None:
-    """Says when a schedule's next digest is due. For a schedule whose `fields` have been read."""
+    """Says when a schedule's next digest is due, after its `fields` have changed. For one whose `fields` have been read.
+
+    One that is switched off is due now: what has been put by for it is not kept for the day on which it is switched on.
+    """
+    last = moment if schedule.digest_at is not None else None
+    schedule.digest_at = _next_digest(schedule, moment) or last
+
+
+def _next_digest(schedule: Schedule, moment: datetime) -> datetime | None:
     zone = str(schedule.fields.get("time_zone") or "UTC")
-    schedule.digest_at = next_digest(_notice(schedule), zone, moment)
+    return next_digest(_notice(schedule), zone, moment)
 
 
 def next_digest_at(session: Session) -> datetime | None:

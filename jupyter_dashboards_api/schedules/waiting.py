@@ -90,7 +90,8 @@ class WaitingActions:
             if found is None:
                 return None
             schedule, action = found
-            if schedule.status == KILLED:
+            # Not a rerun: somebody has asked for it, and without files it would run as well.
+            if schedule.status == KILLED and action.rerun_of is None:
                 _end(session, action, CANCELLED, "The schedule was killed.")
                 return None
             firing.command(session, schedule, action)

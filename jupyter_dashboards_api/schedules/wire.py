@@ -161,6 +161,7 @@ def schedule_model(schedule: ScheduleInfo) -> dict[str, Any]:
         "keep_last": schedule.keep_last,
         "keep_days": schedule.keep_days,
         "webhook": fields.get("webhook"),
+        "upload_to_source": schedule.body.get("upload_to_source"),
     }
 
 
@@ -170,7 +171,7 @@ def notification_model(given: Any) -> dict[str, Any]:
     return {
         "is_digest": read_flag(str(sent.get("is_digest", ""))),
         "can_notify": bool(sent.get("notification_email_list"))
-        and read_flag(str(sent.get("can_notify", True))),
+        and (sent.get("can_notify") in (None, "") or read_flag(str(sent["can_notify"]))),
         "digest_time_hour": _whole(sent, "digest_time_hour"),
         "digest_time_minute": _whole(sent, "digest_time_minute"),
         **{

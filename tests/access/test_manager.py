@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from jupyter_events import EventLogger
 from sqlalchemy import update
 
 from jupyter_dashboards_api.access.accounts import Accounts
+from jupyter_dashboards_api.access.activities import Activities
 from jupyter_dashboards_api.access.authenticators import Viewer
 from jupyter_dashboards_api.access.callers import NOBODY, Caller, Visit
 from jupyter_dashboards_api.access.manager import AccessManager
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import APIKey, LoginSession
+from tests.database.others import writing
 
 from .conftest import NewNotebook, Run
 
@@ -260,3 +263,14 @@ async def test_a_start_clears_up_the_activity_log(access: AccessManager) -> None
     await access.activities.record("login", "ann")
     await access.start()
     assert (await access.activities.page(10, 1))[1] == 1
+
+
+async def test_a_database_that_is_locked_keeps_the_server_from_nothing_else(
+    access: AccessManager, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hurried = Database(url=database_url, busy_timeout=0.3)
+    access.activities = Activities(hurried, timedelta(days=1))
+    with writing(database_url, "activities"):
+        await access.start()
+    assert "does not answer" in caplog.text
+    hurried.close()

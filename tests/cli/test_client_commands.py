@@ -51,6 +51,9 @@ def server(home: Path) -> Iterator[ServerProcess]:
     write(root / "a" / "sum.ipynb", "x = 1\nname = 'nobody'", "print(repr(x + 1), repr(name))", "x")
     write(root / "fails.ipynb", "print('before')", "raise ValueError('too bad')")
     write(root / "waits.ipynb", WAITING)
+    write(root / "kernelless.ipynb", "1")
+    text = (root / "kernelless.ipynb").read_text().replace("python3", "not installed")
+    (root / "kernelless.ipynb").write_text(text)
     with dashboards_server(root, home) as running:
         yield running
 
@@ -134,6 +137,14 @@ def test_a_run_that_fails_says_why_and_is_1(jupyter: Commands) -> None:
     assert done.code == 1
     assert "before\n" in done.out
     assert "error: Cell 1 failed: ValueError: too bad" in done.err.replace("\n", " ")
+
+
+def test_a_run_that_has_left_no_notebook_says_why_and_writes_none(jupyter: Commands) -> None:
+    done = jupyter("run", "kernelless.ipynb", "-o", "none.ipynb")
+    assert done.code == 1
+    assert "error: There is no kernel 'not installed'" in done.err.replace("\n", " ")
+    assert "no file of it" not in done.err
+    assert not (jupyter.home / "none.ipynb").exists()
 
 
 def test_what_the_server_refuses_is_said_in_its_words(jupyter: Commands) -> None:

@@ -116,6 +116,31 @@ def test_a_run_now_is_watched_with_its_log(jupyter: Commands) -> None:
     assert "4/4" in text
 
 
+@pytest.mark.parametrize("saves", [False, True])
+def test_the_notebook_is_written_only_where_that_is_asked_for(
+    jupyter: Commands, saves: bool
+) -> None:
+    file = jupyter.home / "notebooks" / f"saves-{saves}.ipynb"
+    write(file, "6 * 7")
+    before = file.read_bytes()
+    number = made(jupyter, file.name, *(["--save"] if saves else []))
+    assert shown(jupyter, "schedules", "show", number)["upload_to_source"] is saves
+    assert jupyter("schedules", "run", number, "--watch").code == 0
+    assert (file.read_bytes() != before) is saves
+
+
+def test_a_name_means_the_schedule_that_has_not_ended(jupyter: Commands) -> None:
+    number = made(jupyter, "a/sum.ipynb", "--name", "twice")
+    killed = made(jupyter, "a/sum.ipynb", "--name", "twice")
+    assert jupyter("schedules", "kill", killed).code == 0
+    assert str(shown(jupyter, "schedules", "show", "twice")["id"]) == number
+    assert jupyter("schedules", "suspend", "twice").code == 0
+    assert shown(jupyter, "schedules", "show", number)["status"] == "SUSPENDED"
+    assert jupyter("schedules", "kill", "twice").code == 0
+    # The newest one, where all have ended.
+    assert str(shown(jupyter, "schedules", "show", "twice")["id"]) == killed
+
+
 def test_a_bar_of_the_cells_is_drawn_on_a_terminal(jupyter: Commands) -> None:
     code, seen = jupyter.typed(
         "schedules", "run", made(jupyter, "a/sum.ipynb"), "--watch", answers={}

@@ -10,9 +10,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from pypdf import PdfReader
 
+from jupyter_dashboards_api.errors import Unavailable
 from tests.conftest import Write
 from tests.handlers.command_client import CommandClient
 
+from .conftest import HoldEnd
 from .smtp import mail_server
 
 START = "Command type could not be created. Errors: "
@@ -237,3 +239,51 @@ async def test_the_file_is_mailed_and_a_mail_that_fails_is_the_commands_error(
     assert attachment.get_payload(decode=True).decode() == file.body.decode()  # type: ignore[union-attr]
     assert failed["status"] == "error"
     assert "550 not here" in failed["error"]["message"]
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_a_conversion_that_is_cancelled_at_the_end_of_its_run_keeps_that_and_goes_no_further(
+    client: CommandClient, dashboards: Any, hold_end: HoldEnd
+) -> None:
+    command = await client.submit(
+        command_type="NotebookConvertCommand", resourceId=await note_id(client), resourceType="Note",
+        fileFormat="html", execute=True,
+    )  # fmt: skip
+    await hold_end.until_there()
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    hold_end.release()
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    assert await dashboards.commands.store.file_of(command["id"]) is None
+    assert (await client.ask("GET", f"/commands/{command['id']}/notebook")).code == 200
+    log = (await client.ask("GET", f"/commands/{command['id']}/logs")).body.decode()
+    assert "Converting" not in log
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_a_database_that_is_away_before_the_mail_does_not_lose_the_file(
+    client: CommandClient, dashboards: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*given: Any) -> bool:
+        raise Unavailable("The database does not answer.")
+
+    mailer = dashboards.commands.mailer
+    mailer.host, mailer.from_address = "127.0.0.1", "dashboards@example.org"
+    monkeypatch.setattr(dashboards.commands.store, "stage", away)
+    failed = await convert(client, fileFormat="html", mailIds="a@example.org", retry=1)
+    assert failed["error"]["message"] == "The database does not answer."
+    assert failed["attempt"] == 2
+    file = await dashboards.commands.store.file_of(failed["id"])
+    assert b"stored words" in file.data
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_what_does_not_answer_without_a_timeout_is_said_and_the_run_is_kept(
+    client: CommandClient, dashboards: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*given: Any, **options: Any) -> bytes:
+        raise TimeoutError(110, "Connection timed out")
+
+    monkeypatch.setattr(dashboards.commands.converter, "convert", late)
+    failed = await convert(client, fileFormat="html", execute=True)
+    assert failed["error"]["message"].endswith("something did not answer in time.")
+    assert (await client.ask("GET", f"/commands/{failed['id']}/notebook")).code == 200

@@ -11,6 +11,13 @@ from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_dashboards_api.commands.declarations import MAX_SOURCE, Parameter, declared_in
+from jupyter_dashboards_api.commands.literals import (
+    JuliaReader,
+    PythonReader,
+    RReader,
+    ScalaReader,
+    SourceReader,
+)
 from jupyter_dashboards_api.commands.parameters import TAG, assignments, declared
 
 R = r"""
@@ -246,3 +253,62 @@ def test_reading_takes_no_longer_for_sources_that_were_made_for_it(
     declared_in(source, language)
     # A quadratic reader takes minutes.
     assert time.process_time() - begin < 3
+
+
+@pytest.mark.parametrize(("begin", "piece", "end"), [("x <- ", "1", "a"), ("x <- 1.", "1", "a")])
+def test_digits_that_are_no_number_are_read_once(begin: str, piece: str, end: str) -> None:
+    source = begin + piece * (MAX_SOURCE - len(begin + end)) + end
+    before = time.process_time()
+    assert [each.has_default for each in declared_in(source, "r")] == [False]
+    # Read anew from each digit they take a quarter of a minute.
+    assert time.process_time() - before < 3
+
+
+@pytest.mark.parametrize(
+    ("reader", "begin"),
+    [
+        (RReader, '"'),
+        (RReader, "'"),
+        (JuliaReader, '"'),
+        (JuliaReader, '"""'),
+        (ScalaReader, '"'),
+        (ScalaReader, '"""'),
+        (PythonReader, '"'),
+        (PythonReader, "'"),
+        (PythonReader, '"""'),
+        (PythonReader, "'''"),
+    ],
+)
+@pytest.mark.parametrize("piece", [r"\"", r"\'", "a", "$"])
+@pytest.mark.parametrize("end", ["", "\\"])
+def test_a_text_that_does_not_end_is_passed_over_at_once(
+    reader: type[SourceReader], begin: str, piece: str, end: str
+) -> None:
+    source = begin + piece * 1000 + end
+    found = reader(source).take(reader.skipped)
+    # A reader that gives it up looks for its end again from each quote in it.
+    assert found is not None
+    assert found[0] == source
+
+
+@pytest.mark.parametrize("reader", [ScalaReader, PythonReader])
+def test_a_text_of_one_line_ends_with_it(reader: type[SourceReader]) -> None:
+    source = '"a\nb = "c"'
+    found = reader(source).take(reader.skipped)
+    assert found is not None
+    assert found[0] == '"a'
+
+
+@pytest.mark.parametrize(
+    ("language", "line", "sign"),
+    [
+        ("python", "x = 1", "#"),
+        ("r", "x <- 1", "#"),
+        ("julia", "x = 1", "#"),
+        ("scala", "val x = 1", "//"),
+    ],
+)
+def test_of_a_cell_that_is_too_long_nothing_is_read(language: str, line: str, sign: str) -> None:
+    source = f"{line}\n{sign}".ljust(MAX_SOURCE, "-")
+    assert [each.default for each in declared_in(source, language)] == [1]
+    assert declared_in(source + "-", language) == []

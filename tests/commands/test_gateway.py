@@ -16,6 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from jupyter_dashboards_api.commands.gateway_kernels import GatewayKernels
 from tests.conftest import Write
 from tests.handlers.command_client import CommandClient
 from tests.servers import TOKEN, ServerProcess
@@ -55,6 +56,11 @@ def server(
     gateway: ServerProcess, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
     """A server whose kernels are the gateway's."""
+    with own_server(folder, tmp_path_factory.mktemp("server"), *whole(gateway)) as process:
+        yield process
+
+
+def own_server(folder: Path, home: Path, *options: str) -> ServerProcess:
     command = [
         "jupyter_server",
         "--ServerApp.port={port}",
@@ -65,14 +71,24 @@ def server(
         f"--IdentityProvider.token={TOKEN}",
         "--no-browser",
         "--allow-root",
-        f"--gateway-url={gateway.url}",
-        f"--GatewayClient.auth_token={GATEWAY_TOKEN}",
+        *options,
     ]
-    environment = {"PGHOST": "secret-of-the-server"}
-    with ServerProcess(
-        command, tmp_path_factory.mktemp("server"), environment=environment
-    ) as process:
-        yield process
+    environment = {"PGHOST": "secret-of-the-server", "TOKEN_OF_THE_GATEWAY": GATEWAY_TOKEN}
+    return ServerProcess(command, home, environment=environment)
+
+
+def whole(gateway: ServerProcess) -> list[str]:
+    """Options of a server all of whose kernels are the gateway's."""
+    return [f"--gateway-url={gateway.url}", f"--GatewayClient.auth_token={GATEWAY_TOKEN}"]
+
+
+def client_of(server: ServerProcess) -> CommandClient:
+    async def fetch(path: str, *, token: Any, headers: Any, **options: Any) -> HTTPResponse:
+        return await AsyncHTTPClient().fetch(
+            server.url + path, headers=headers, raise_error=False, **options
+        )
+
+    return CommandClient(fetch, TOKEN)
 
 
 @pytest.fixture(params=["server", "label"])
@@ -90,13 +106,7 @@ def run(request: pytest.FixtureRequest, jp_asyncio_loop: Any) -> Callable[..., A
         return submit
     server: ServerProcess = request.getfixturevalue("server")
     root: Path = request.getfixturevalue("folder")
-
-    async def fetch(path: str, *, token: Any, headers: Any, **options: Any) -> HTTPResponse:
-        return await AsyncHTTPClient().fetch(
-            server.url + path, headers=headers, raise_error=False, **options
-        )
-
-    own = CommandClient(fetch, TOKEN)
+    own = client_of(server)
 
     async def submit_there(*sources: str, **fields: Any) -> Any:
         notebook = new_notebook(
@@ -180,6 +190,21 @@ async def test_a_kernel_that_dies_at_the_gateway_is_seen_within_two_seconds(
     assert await kernels(gateway) == []
 
 
+@pytest.mark.parametrize("run", ["label"], indirect=True)
+async def test_clocks_go_on_while_the_gateway_does_not_say_whether_a_kernel_lives(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_nothing(self: GatewayKernels, kernel_id: str) -> bool:
+        await asyncio.sleep(600)
+        return True
+
+    monkeypatch.setattr(GatewayKernels, "is_alive", says_nothing)
+    client, command = await run(WAIT, timeout=2)
+    async with asyncio.timeout(60):
+        ended = await client.ended(command["id"])
+    assert ended["error"]["message"] == "The run took longer than 2 s."
+
+
 @pytest.mark.parametrize("run", ["server"], indirect=True)
 async def test_waiting_for_a_cell_at_the_gateway_costs_no_processor_time(
     run: Any, server: ServerProcess
@@ -204,3 +229,38 @@ async def test_a_gateway_that_refuses_is_an_error_that_a_retry_may_mend(
     ended = await client.ended(command["id"])
     assert ended["error"]["message"] == "The gateway of the kernels does not answer."
     assert len(ended["attempts"]) == 2
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["server", "label"])
+async def test_a_killed_servers_kernel_at_the_gateway_is_ended_before_the_retry(
+    kind: str, gateway: ServerProcess, tmp_path: Path
+) -> None:
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    cells = [new_code_cell(PID), new_code_cell(WAIT)]
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
+    nbformat.write(notebook, folder / "a.ipynb")
+    settings = {"url": gateway.url, "token_variable": "TOKEN_OF_THE_GATEWAY"}
+    clusters = {"gateway": {"gateway": settings}}
+    options = whole(gateway) if kind == "server" else [f"--CommandsManager.clusters={clusters}"]
+    with own_server(folder, tmp_path, *options) as server:
+        client = client_of(server)
+        note = await client.note_id("a.ipynb")
+        label = {"label": "gateway"} if kind == "label" else {}
+        submitted = await client.submit(note_id=note, retry=1, **label)
+        pid = await pid_of(client, submitted)
+        (left,) = [each["id"] for each in await kernels(gateway)]
+        server.process.kill()
+        server.process.wait(20)
+    assert psutil.pid_exists(pid)
+    with own_server(folder, tmp_path, *options) as server:
+        client = client_of(server)
+        async for polled in client.polls(submitted["id"]):
+            if polled["attempt"] == 2:
+                break
+        assert left not in [each["id"] for each in await kernels(gateway)]
+        await client.ask("PUT", f"/commands/{submitted['id']}", {"status": "kill"})
+        ended = await client.ended(submitted["id"])
+    assert [each["outcome"] for each in ended["attempts"]] == ["lost", "cancelled"]
+    assert await kernels(gateway) == []

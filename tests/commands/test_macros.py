@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -186,6 +187,34 @@ def test_macros_are_put_into_all_texts_of_the_arguments_and_into_nothing_else() 
         "code": "'; import os $year$",
         "money": "$5 and $",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$a$a$", "1a$"),
+        ("$a$$a$", "11"),
+        ("$$a$$", "$1$"),
+        ("$a", "$a"),
+        ("a$", "a$"),
+        ("$", "$"),
+        ("", ""),
+        ("$b$a$b$", "$b1b$"),
+        ("x$a$y$ab$z", "x1y2z"),
+        ("$a $a$", "$a 1"),
+    ],
+)
+def test_a_name_stands_between_two_signs_that_no_other_name_has(text: str, expected: str) -> None:
+    assert substituted([text], {"a": 1, "ab": "2"}) == [expected]
+
+
+def test_digits_that_are_no_number_are_read_once() -> None:
+    before = time.process_time()
+    for begin in ("", "1."):
+        with pytest.raises(InvalidRequest, match="can't be read"):
+            resolved([("a", begin + "1" * 50_000 + "a")], NOMINAL, NOW)
+    # Read anew from each digit they take minutes.
+    assert time.process_time() - before < 3
 
 
 def test_what_substitution_may_add_is_bounded() -> None:

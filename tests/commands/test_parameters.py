@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -219,7 +220,21 @@ def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a b", "a-b", "1a", "class", "a\n", "ä", "a;b", "a=1;b", "None", "a.b", "x\u2028"],
+    [
+        "",
+        "a b",
+        "a-b",
+        "1a",
+        "class",
+        "__debug__",
+        "a\n",
+        "ä",
+        "a;b",
+        "a=1;b",
+        "None",
+        "a.b",
+        "x\u2028",
+    ],
 )
 def test_names_that_are_no_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest):
@@ -281,6 +296,30 @@ def test_arguments_become_the_first_code_cell_where_none_declares() -> None:
     assert with_arguments(new_notebook(), {"x": 3}, "python").cells[0].source == "x = 3"
 
 
+class Uncopied(dict[str, Any]):
+    """An output that can't be copied."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("arguments", [{}, {"x": 3}])
+def test_outputs_which_the_run_replaces_are_not_copied(arguments: dict[str, Any]) -> None:
+    code = new_code_cell("x = 1", metadata={"tags": [TAG], "a": [1]}, execution_count=7)
+    code["outputs"] = [Uncopied(output_type="stream", name="stdout", text="old")]
+    notebook = new_notebook(cells=[code, new_markdown_cell("# Title")], metadata={"b": [2]})
+    changed = with_arguments(notebook, arguments, "python")
+    copied = changed.cells[0]
+    assert (copied.outputs, copied.execution_count, copied.source) == ([], None, "x = 1")
+    assert (code.execution_count, len(code.outputs)) == (7, 1)
+    # Nothing of it is the source's own.
+    for metadata in (copied.metadata, changed.cells[-1].metadata, changed.metadata):
+        metadata["new"] = True
+    copied.metadata["a"].append(2)
+    assert code.metadata == {"tags": [TAG], "a": [1]}
+    assert (notebook.metadata, notebook.cells[1].metadata) == ({"b": [2]}, {})
+
+
 def test_declared_parameters_have_types_defaults_and_help() -> None:
     source = (
         "%matplotlib inline\n"
@@ -312,6 +351,64 @@ def test_declared_parameters_have_types_defaults_and_help() -> None:
         Parameter("limit", "float"),
     ]
     assert unknown_names({"year": 1, "yaer": 2}, found) == ["yaer"]
+
+
+def of_python(source: str) -> list[Parameter]:
+    cell = new_code_cell(source, metadata={"tags": [TAG]})
+    return declared(new_notebook(cells=[cell]), "python")
+
+
+def test_lines_of_ipython_are_none_of_a_text_or_of_brackets() -> None:
+    source = (
+        "%matplotlib inline  # it's\n"
+        "!ls \\\n"
+        "  a 'b\n"
+        '  # a "comment\n'
+        "%load_ext x\n"
+        'query = """select \\"\n'
+        "% of it\n"
+        '! important"""\n'
+        "long = 'a\\\n"
+        "%b'\n"
+        "rest = (17\n"
+        "  % 5)\n"
+        "other = 17 \\\n"
+        "  % 5\n"
+        "about = {  # (\n"
+        "  'a': 1}\n"
+        "  %time z\n"
+        "!pwd"
+    )
+    assert of_python(source) == [
+        Parameter("query", "string", 'select "\n% of it\n! important', True),
+        Parameter("long", "string", "a%b", True),
+        Parameter("rest", ""),
+        Parameter("other", ""),
+        Parameter("about", "object", {"a": 1}, True),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_in_any_way(end: str) -> None:
+    assert of_python(f"a = 1  # one{end}{end}b = 2  # two{end}") == [
+        Parameter("a", "integer", 1, True, "one"),
+        Parameter("b", "integer", 2, True, "two"),
+    ]
+
+
+def test_a_value_of_many_names_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+    literal_eval = ast.literal_eval
+
+    def counting(node: Any) -> Any:
+        read.append(node)
+        return literal_eval(node)
+
+    monkeypatch.setattr(ast, "literal_eval", counting)
+    assert of_python("a = b = a.c = d = [1]  # all") == [
+        Parameter(name, "list", [1], True, "all") for name in "abd"
+    ]
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("source", ["x = ", "x = float('nan')", "x = 1e999", "f(x)", "(" * 5000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -311,3 +312,24 @@ async def test_a_kernel_killed_from_outside_ends_the_command(
     os.kill(await pid_of(client, command), signal.SIGKILL)
     ended = await asyncio.wait_for(client.ended(command["id"]), 5)
     assert ended["error"]["message"] == "The kernel died."
+
+
+async def test_a_gateway_that_is_down_is_not_a_missing_kernel(
+    client: CommandClient, start: Any
+) -> None:
+    command = await start("1", label="far", retry=1)
+    ended = await client.ended(command["id"])
+    assert ended["error"]["message"] == "The gateway of the kernels does not answer."
+    assert ended["attempt"] == 2
+
+
+@pytest.mark.parametrize("enabled", ["", "alt.renderers.enable('mimetype')"])
+async def test_a_chart_of_altair_is_kept_as_data_that_needs_no_other_host(
+    start: Callable[..., Any], client: CommandClient, enabled: str
+) -> None:
+    chart = "alt.Chart(alt.Data(values=[{'a': 1}])).mark_bar().encode(x='a:Q')"
+    command = await start("import altair as alt", enabled or "1", chart)
+    assert (await client.ended(command["id"]))["status"] == "done"
+    (output,) = (await notebook_of(client, command)).cells[-1].outputs
+    (mime,) = set(output.data) - {"text/plain"}
+    assert re.fullmatch(r"application/vnd\.vegalite\.v\d+\+json", mime)

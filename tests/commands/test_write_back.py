@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,14 +12,18 @@ from typing import Any
 import nbformat
 import pytest
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from tornado.web import HTTPError
 
-from jupyter_dashboards_api.commands.write_back import WriteBack
+from jupyter_dashboards_api.commands import runner
+from jupyter_dashboards_api.commands.write_back import WriteBack, is_edited
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
-from jupyter_dashboards_api.dashboards.stamp import executed_at
+from jupyter_dashboards_api.dashboards.stamp import executed_at, stamp
+from jupyter_dashboards_api.kernels import process
 from tests.conftest import Fetch, Write
 from tests.handlers.command_client import CommandClient
+
+from .conftest import HoldEnd
 
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 UPLOAD = {"command_type": "JupyterNotebookCommand", "upload_to_source": True}
@@ -55,6 +60,87 @@ async def test_the_outputs_are_written_with_the_time_when_they_were_made(
     assert "dashboards" not in json.loads(kept.body)["metadata"]
 
 
+async def test_of_two_runs_that_overlap_each_writes_its_outputs(
+    client: CommandClient, write_notebook: Write, jp_root_dir: Path
+) -> None:
+    cell = new_code_cell("x = 0", metadata={"tags": ["parameters"]})
+    cells = [cell, new_code_cell("print('run', x, flush=True)"), new_code_cell(WAIT)]
+    file = write_notebook("both.ipynb", *cells, **PYTHON)
+    first = await client.submit(path="both.ipynb", **UPLOAD, arguments={"x": 1})
+    await is_running(client, first, "run 1")
+    second = await client.submit(path="both.ipynb", **UPLOAD, arguments={"x": 2})
+    await is_running(client, second, "run 2")
+    (jp_root_dir / "go").touch()
+    for command in (first, second):
+        assert (await client.ended(command["id"]))["status"] == "done"
+        assert "has the new outputs" in await log_of(client, command)
+    assert executed_at(nbformat.read(file, as_version=4)) is not None
+
+
+@pytest.mark.parametrize("version", ["3", "no ids", "the same ids"])
+async def test_a_notebook_of_an_older_form_is_written_too(
+    client: CommandClient, jp_root_dir: Path, version: str
+) -> None:
+    cells = [new_code_cell("print(6 * 7)"), new_code_cell("1")]
+    notebook = new_notebook(cells=cells, metadata=PYTHON)
+    if version == "3":
+        text = nbformat.writes(nbformat.convert(notebook, 3), 3)
+    else:
+        plain = json.loads(nbformat.writes(notebook))
+        for each in plain["cells"]:
+            each["id"] = "same"
+            if version == "no ids":
+                del each["id"]
+        text = json.dumps(plain)
+    file = jp_root_dir / "old.ipynb"
+    file.write_text(text)
+    command = await client.submit(path="old.ipynb", label="default", **UPLOAD)
+    assert (await client.ended(command["id"]))["status"] == "done"
+    assert "has the new outputs" in await log_of(client, command)
+    assert "42" in str(nbformat.read(file, as_version=4).cells[0].outputs)
+
+
+def _edits() -> list[Any]:
+    def source(notebook: nbformat.NotebookNode) -> None:
+        notebook.cells[0].source += "#"
+
+    def metadata(notebook: nbformat.NotebookNode) -> None:
+        notebook.metadata.title = "t"
+
+    def ours(notebook: nbformat.NotebookNode) -> None:
+        notebook.metadata.dashboards = {"layout": 1}
+
+    def order(notebook: nbformat.NotebookNode) -> None:
+        notebook.cells.reverse()
+
+    def tags(notebook: nbformat.NotebookNode) -> None:
+        notebook.cells[0].metadata.tags = ["x"]
+
+    def kind(notebook: nbformat.NotebookNode) -> None:
+        notebook.cells[1] = new_markdown_cell(notebook.cells[1].source)
+
+    def cleared(notebook: nbformat.NotebookNode) -> None:
+        notebook.cells[0].outputs = []
+
+    return [source, metadata, ours, order, tags, kind, cleared]
+
+
+@pytest.mark.parametrize("edit", _edits(), ids=lambda edit: edit.__name__)
+def test_what_an_author_does_is_an_edit_and_what_a_run_does_is_none(edit: Any) -> None:
+    first = new_code_cell("1", outputs=[new_output("stream", text="1")])
+    original = new_notebook(cells=[first, new_code_cell("2")], metadata=PYTHON)
+    run = copy.deepcopy(original)
+    run.cells[1].outputs = [new_output("stream", text="2")]
+    run.cells[1].execution_count = 2
+    run.metadata.language_info = {"name": "python"}
+    assert is_edited(original, run), "somebody has run it in an editor, and saved"
+    stamp(run, datetime.now(UTC))
+    assert not is_edited(original, run)
+    for notebook in (copy.deepcopy(original), run):
+        edit(notebook)
+        assert is_edited(original, notebook)
+
+
 @pytest.mark.parametrize("fields", [{"upload_to_source": False}, {"source": "1/0"}])
 async def test_a_source_stays_as_it_is_when_that_is_asked_for_or_the_run_fails(
     client: CommandClient, write_notebook: Write, fields: dict[str, Any]
@@ -65,6 +151,59 @@ async def test_a_source_stays_as_it_is_when_that_is_asked_for_or_the_run_fails(
     command = await client.submit(path="own.ipynb", **{**UPLOAD, **fields})
     await client.ended(command["id"])
     assert file.read_bytes() == before
+
+
+async def test_a_cancellation_that_falls_into_the_end_of_a_run_loses_nothing_of_it(
+    client: CommandClient, write_notebook: Write, hold_end: HoldEnd
+) -> None:
+    file = write_notebook("own.ipynb", new_code_cell("print(6 * 7)"), **PYTHON)
+    command = await client.submit(path="own.ipynb", **UPLOAD)
+    await hold_end.until_there()
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    hold_end.release()
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    assert nbformat.read(file, as_version=4).cells[0].outputs[0].text == "42\n"
+    kept = await client.ask("GET", f"/commands/{command['id']}/notebook")
+    assert json.loads(kept.body)["cells"][0]["outputs"][0]["text"] == ["42\n"]
+
+
+async def test_a_run_that_has_written_when_the_server_stops_is_done_and_not_run_again(
+    client: CommandClient, write_notebook: Write, hold_end: HoldEnd, dashboards: Any
+) -> None:
+    write_notebook("own.ipynb", new_code_cell("print(6 * 7)"), **PYTHON)
+    command = await client.submit(path="own.ipynb", retry=1, **UPLOAD)
+    await hold_end.until_there()
+    stopping = asyncio.ensure_future(dashboards.commands.stop())
+    # It interrupts at once what runs.
+    await asyncio.sleep(0)
+    hold_end.release()
+    await stopping
+    ended = await client.get(f"/commands/{command['id']}")
+    assert (ended["status"], ended["attempt"]) == ("done", 1)
+    assert (await client.get(f"/commands/{command['id']}/results"))["results"] == "42"
+
+
+async def test_nor_does_one_that_comes_while_the_kernel_of_the_run_is_ended(
+    client: CommandClient, write_notebook: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = asyncio.Event()
+
+    async def kill(*given: Any) -> None:
+        await may_end.wait()
+        await process.kill(*given)
+
+    monkeypatch.setattr(runner, "kill", kill)
+    write_notebook("own.ipynb", new_code_cell("print(6 * 7)"), **PYTHON)
+    command = await client.submit(path="own.ipynb", **UPLOAD)
+    async with asyncio.timeout(60):
+        while "Done." not in await log_of(client, command):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    may_end.set()
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    kept = await client.ask("GET", f"/commands/{command['id']}/notebook")
+    assert json.loads(kept.body)["cells"][0]["outputs"][0]["text"] == ["42\n"]
 
 
 async def test_an_edit_that_is_saved_while_the_run_is_under_way_stays(

@@ -106,6 +106,15 @@ async def test_a_folder_is_not_replaced(commands: CommandClient, jp_root_dir: Pa
     error_of(await commands.ask("PUT", f"{AT}/a.ipynb", {"content": content()}), 409)
 
 
+async def test_a_notebook_that_is_sent_where_one_was_lost_is_another(
+    commands: CommandClient, jp_root_dir: Path
+) -> None:
+    first = await put(commands, "a.ipynb", content=content())
+    # Whatever does so, the contents manager does not tell.
+    (jp_root_dir / "a.ipynb").unlink()
+    assert (await put(commands, "a.ipynb", content=content()))["id"] != first["id"]
+
+
 def large(letter: str) -> Any:
     """More than the contents manager takes at once."""
     return content(letter * 3_000_000)

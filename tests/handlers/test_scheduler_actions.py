@@ -250,6 +250,22 @@ async def test_no_503_follows_what_was_made_for_clients_would_send_it_again(
     error_of(await commands.ask("GET", f"/scheduler/{made['id']}"), 503)
 
 
+async def test_a_schedule_writes_its_outputs_back_where_that_is_asked_for(
+    make: Make, commands: CommandClient, fires: None, jp_root_dir: Path
+) -> None:
+    file = jp_root_dir / "a.ipynb"
+    once = {"end_time": "2012-07-01T02:00Z"}
+    schedule = await make(**once)
+    before = file.read_bytes()
+    assert schedule["upload_to_source"] is None
+    await actions_of(commands, schedule, done=1)
+    assert file.read_bytes() == before
+    schedule = await make(**once, upload_to_source=True)
+    assert schedule["upload_to_source"] is True
+    await actions_of(commands, schedule, done=1)
+    assert "seen" in str(json.loads(file.read_text())["cells"][0]["outputs"])
+
+
 async def test_a_rerun_is_another_action_of_the_same_time_and_there_is_a_limit(
     make: Make, commands: CommandClient, fires: None
 ) -> None:
@@ -385,3 +401,28 @@ async def test_an_action_that_waits_is_killed_without_a_command(
     assert (killed["status"], killed["done"], killed["command"]) == ("cancelled", True, None)
     again = await ask(commands, "PUT", f"/actions/{action['id']}/kill")
     assert again["kill_succeeded"] == "false"
+
+
+async def test_an_action_whose_files_come_while_it_is_killed_is_killed_all_the_same(
+    make: Make,
+    commands: CommandClient,
+    fire: Any,
+    dashboards: Any,
+    jp_root_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await make(dependency_info={"files": ["late.csv"]})
+    await fire()
+    (action,) = (await commands.get("/actions"))["actions"]
+    waiting = dashboards.schedules.waiting
+    cancel = waiting.cancel
+
+    async def too_late(action_id: int) -> bool:
+        (jp_root_dir / "late.csv").write_text("1")
+        assert (await waiting.look(datetime.now(UTC))).command_ids
+        return bool(await cancel(action_id))
+
+    monkeypatch.setattr(waiting, "cancel", too_late)
+    assert await ask(commands, "PUT", f"/actions/{action['id']}/kill") == {"kill_succeeded": "true"}
+    killed = await commands.get(f"/actions/{action['id']}")
+    assert killed["command"]["status"] == "cancelled"

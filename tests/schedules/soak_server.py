@@ -62,8 +62,8 @@ class QuickCommands(CommandsManager):
         os.write(self._file, f"{line}\n".encode())
 
 
-async def serve(url: str, folder: Path, name: str) -> None:
-    """Until it is told to end."""
+def managers(url: str, folder: Path, name: str) -> tuple[Database, QuickCommands, SchedulesManager]:
+    """What one server has on a database; its journal is in `folder`."""
     database = Database(url=url)
     contents = ContentsStore(AsyncLargeFileManager(root_dir=str(folder)))
     commands = QuickCommands(
@@ -78,7 +78,12 @@ async def serve(url: str, folder: Path, name: str) -> None:
         converter=NotebookConverter(DashboardRenderer(), PageBrowser(), contents, Trust([])),
         max_running_commands=16,
     )
-    schedules = SchedulesManager(database=database, commands=commands)
+    return database, commands, SchedulesManager(database=database, commands=commands)
+
+
+async def serve(url: str, folder: Path, name: str) -> None:
+    """Until it is told to end."""
+    database, commands, schedules = managers(url, folder, name)
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     await commands.start()

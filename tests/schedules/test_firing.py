@@ -27,7 +27,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 @pytest.fixture
 def schedules(database: Database) -> ScheduleStore:
-    return ScheduleStore(database, Bounds(most_missed=30))
+    return ScheduleStore(database, Bounds(most_missed=30, longest=HOUR))
 
 
 @pytest.fixture
@@ -202,10 +202,21 @@ async def test_two_servers_that_look_at_once_make_each_command_once(
 ) -> None:
     number = await notebook(database)
     await schedules.create([hourly(number) for _ in range(120)])
-    other = ScheduleStore(database, Bounds())
+    other = ScheduleStore(database, Bounds(longest=HOUR))
     for _ in range(3):
         await asyncio.gather(*(each.look(NOON) for each in (schedules, other, schedules, other)))
     assert await made(database) == [NOON] * 120
+
+
+async def test_a_look_that_takes_long_leaves_the_others_to_the_next_one_at_once(
+    database: Database,
+) -> None:
+    schedules = ScheduleStore(database, Bounds(longest=timedelta(0)))
+    number = await notebook(database)
+    await schedules.create([hourly(number) for _ in range(3)])
+    looks = [await schedules.look(NOON) for _ in range(3)]
+    assert [len(look.command_ids) for look in looks] == [1, 1, 1]
+    assert [look.next_look for look in looks] == [NOON, NOON, NOON + HOUR]
 
 
 @pytest.mark.parametrize(
@@ -347,3 +358,14 @@ async def test_one_that_has_ended_or_was_somebody_elses_counts_again(database: D
     assert (await schedules.get(first.id)).status == "DONE"
     assert (await schedules.get(other.id)).owner == "bob"
     await schedules.change(other.id, lambda found: {"concurrency": 2})
+
+
+async def test_more_concurrency_counts_at_once(
+    database: Database, schedules: ScheduleStore
+) -> None:
+    (schedule,) = await schedules.create([hourly(await notebook(database))])
+    await schedules.look(now())
+    assert len(await made(database)) == 1
+    await schedules.change(schedule.id, lambda found: {"concurrency": 3, "fields": {}})
+    await schedules.look(now())
+    assert len(await made(database)) == 3

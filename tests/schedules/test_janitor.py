@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from jupyter_dashboards_api.commands.models import Limits, Outcome, Submission
 from jupyter_dashboards_api.commands.store import CommandStore
+from jupyter_dashboards_api.database.backends import READ_ONLY
 from jupyter_dashboards_api.database.command_tables import Command, CommandLog, CommandResult
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.schedule_tables import Notification, ScheduleAction
@@ -164,6 +165,40 @@ async def test_much_is_forgotten_in_small_steps(database: Database, commands: Co
     await database.write(work)
     assert await Janitor(database=database, keep_commands=7).clean(now()) == 443
     assert await count(database, Command) == 7
+
+
+async def asked(janitor: Janitor, database: Database) -> tuple[list[str], list[str]]:
+    """What is asked of the database to forget: while others may write, and while they wait."""
+    beside: list[str] = []
+    alone: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        only_reads = READ_ONLY.items() <= connection.get_execution_options().items()
+        (beside if only_reads else alone).append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    await janitor.clean(now())
+    event.remove(database.engine, "before_cursor_execute", note)
+    return beside, alone
+
+
+async def test_nobody_waits_while_runs_are_ranked_and_they_are_ranked_once(
+    database: Database, schedules: ScheduleStore
+) -> None:
+    (schedule,) = await schedules.create([hourly(await notebook(database))])
+    moment = now()
+    run = {"schedule_id": schedule.id, "status": "error", "told_at": moment}
+    runs = [{**run, "sequence_id": step, "nominal_time": NOON + step * HOUR} for step in range(450)]
+    with database.transaction() as session:
+        session.execute(insert(ScheduleAction), runs)
+    beside, alone = await asked(Janitor(database=database), database)
+    # Without a number that is kept there is nothing to rank, nor anything to write.
+    assert not [each for each in beside if "row_number" in each]
+    assert alone == []
+    beside, alone = await asked(Janitor(database=database, keep_last=3), database)
+    assert await count(database, ScheduleAction) == 3
+    assert len([each for each in beside if "row_number" in each]) == 1
+    assert not [each for each in alone if "row_number" in each]
 
 
 async def test_notifications_go_when_they_are_old(

@@ -14,11 +14,15 @@ from jupyter_dashboards_api.commands.models import Limits, Outcome, Submission
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.command_tables import Command
 from jupyter_dashboards_api.database.engine import Database
+from jupyter_dashboards_api.database.tables import now
 from jupyter_dashboards_api.notebooks.registry import NotebookId, NotebookRegistry
+from jupyter_dashboards_api.schedules.janitor import Janitor
 from jupyter_dashboards_api.schedules.models import NOTEBOOKS, Bounds, NewSchedule
 from jupyter_dashboards_api.schedules.notebook_records import NotebookRecords, RecordInfo
 from jupyter_dashboards_api.schedules.store import ScheduleFilter, ScheduleStore
 from jupyter_dashboards_api.schedules.triggers import weekly
+
+from .test_firing import HOUR, NOON, hourly
 
 MADE = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -121,6 +125,48 @@ async def test_what_has_been_counted_stays_when_its_commands_are_forgotten(
     assert await one(records, notebook) == before
     await submit(commands, notebook)
     await run(commands)
+    assert (await one(records, notebook)).runs == 4
+
+
+@pytest.mark.parametrize("kept", [{"keep_commands": 1}, {"keep_command_days": 1}])
+async def test_runs_are_not_forgotten_before_they_are_counted(
+    registry: NotebookRegistry,
+    records: NotebookRecords,
+    commands: CommandStore,
+    database: Database,
+    kept: dict[str, int],
+) -> None:
+    notebook = await make(registry, records)
+    for _ in range(4):
+        await submit(commands, notebook)
+    (going_on,) = await commands.claim("worker", 1, Limits(2))
+    for _ in range(3):
+        await run(commands, places=1)
+    janitor, later = Janitor(database=database, **kept), now() + timedelta(days=3)
+    assert await janitor.clean(later) == 0
+    assert (await one(records, notebook)).runs == 3
+    await commands.finish(going_on, Outcome("done", retryable=False))
+    # By its server, or for one that has died.
+    assert await janitor.clean(later) >= 3
+    assert (await one(records, notebook)).runs == 4
+
+
+async def test_a_schedules_runs_are_not_forgotten_before_they_are_counted(
+    registry: NotebookRegistry, records: NotebookRecords, commands: CommandStore, database: Database
+) -> None:
+    notebook = await make(registry, records)
+    schedules = ScheduleStore(database, Bounds())
+    await schedules.create([hourly(notebook.id, concurrency=9, keep_last=1)])
+    await schedules.look(NOON + 3 * HOUR)
+    (going_on,) = await commands.claim("worker", 1, Limits(2))
+    for _ in range(3):
+        await run(commands, places=1)
+    await schedules.look(NOON + 3 * HOUR)
+    janitor = Janitor(database=database)
+    assert await janitor.clean(now()) == 0
+    await commands.finish(going_on, Outcome("done", retryable=False))
+    await schedules.look(NOON + 3 * HOUR)
+    assert await janitor.clean(now()) == 3
     assert (await one(records, notebook)).runs == 4
 
 

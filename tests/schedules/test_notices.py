@@ -23,6 +23,7 @@ from tornado.web import Application, RequestHandler
 
 from jupyter_dashboards_api.commands.mail import Mailer
 from jupyter_dashboards_api.commands.models import Limits, Outcome
+from jupyter_dashboards_api.commands.removal import remove
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.schedule_tables import Notification, Schedule
@@ -39,6 +40,7 @@ from jupyter_dashboards_api.schedules.notices import (
 )
 from jupyter_dashboards_api.schedules.notifier import Notifier
 from jupyter_dashboards_api.schedules.store import ScheduleStore
+from jupyter_dashboards_api.schedules.wire import notification_model
 
 from ..commands.smtp import MailServer, mail_server
 from .test_firing import HOUR, NOON, hourly, notebook
@@ -81,7 +83,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def schedules(database: Database) -> ScheduleStore:
-    return ScheduleStore(database, Bounds())
+    return ScheduleStore(database, Bounds(longest=HOUR))
 
 
 @pytest.fixture
@@ -236,6 +238,32 @@ async def test_what_can_not_be_read_of_one_schedule_keeps_nobody_else_from_being
     assert await states(database) == [("mail", "pending", 0)] * 2
 
 
+@pytest.mark.parametrize("status", ["done", "error"])
+async def test_a_run_whose_command_is_deleted_before_it_is_told_of_is_told_as_it_ended(
+    database: Database, schedules: ScheduleStore, commands: CommandStore, status: str
+) -> None:
+    async with receiver() as hook, notifier_of(database) as notifier:
+        await run(database, schedules, commands, [status], webhook={"url": hook.url})
+        (action,), _ = await schedules.actions(10, 0)
+        assert action.command_id is not None
+        await remove(database, action.command_id)
+        await schedules.look(NOON)
+        await notifier.look(now() + timedelta(seconds=1))
+    ((_, body),) = hook.calls
+    told = json.loads(body)
+    assert told["type"] == {"done": "run.succeeded", "error": "run.failed"}[status]
+    assert ("division by zero" in told["data"]["reason"]) is (status == "error")
+
+
+@pytest.mark.parametrize("given", [None, "", ..., True, "true", False, "false"])
+def test_the_view_says_whether_anybody_is_told(given: Any) -> None:
+    sent = {"notification_email_list": "a@b.org", "can_notify": given}
+    if given is ...:
+        del sent["can_notify"]
+    notice = notice_of(sent)
+    assert notification_model(sent)["can_notify"] is (notice.success or notice.failure)
+
+
 async def test_a_webhook_is_signed_and_tells_the_run(
     database: Database, schedules: ScheduleStore, commands: CommandStore
 ) -> None:
@@ -297,6 +325,19 @@ async def test_a_receiver_that_is_gone_for_good_is_not_tried_again(
         await schedules.look(NOON)
         await notifier.look(now() + timedelta(seconds=1))
     assert await states(database) == [("webhook", "dead", 1)]
+
+
+async def test_a_webhook_that_was_removed_is_not_called_any_more(
+    database: Database, schedules: ScheduleStore, commands: CommandStore
+) -> None:
+    async with receiver() as hook, notifier_of(database) as notifier:
+        number = await run(database, schedules, commands, ["done"], webhook={"url": hook.url})
+        await schedules.look(NOON)
+        await schedules.change(number, lambda found: {"fields": {}, "webhook_secret": None})
+        await notifier.look(now() + timedelta(seconds=1))
+        (dead,), _ = await notifier.of_schedule(number, 10, 0)
+    assert hook.calls == []
+    assert (dead.state, dead.last_error) == ("dead", "The webhook was removed.")
 
 
 async def test_a_receiver_whose_answer_has_no_end_of_headers_is_not_tried_for_ever(

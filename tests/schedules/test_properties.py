@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_dashboards_api.schedules.missed import first_to_run
+from jupyter_dashboards_api.schedules.models import Bounds
 from jupyter_dashboards_api.schedules.steps import Unit
 from jupyter_dashboards_api.schedules.triggers import (
     Cron,
@@ -140,6 +142,29 @@ def test_the_latest_missed_run_is_the_last_of_all_missed_runs(data: st.DataObjec
     assert sorted(set(found)) == found
     if len(found) < 1000:
         assert latest(trigger, instant, until) == (found[-1] if found else None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_last_missed_runs_run_each_once_and_in_their_order(data: st.DataObject) -> None:
+    zone, instant = data.draw(zoned_instants())
+    trigger = data.draw(triggers(zone, instant))
+    bounds = Bounds(grace=MINUTE, most_missed=data.draw(st.integers(1, 30)))
+    due = trigger.next_after(instant)
+    moment = instant + timedelta(seconds=data.draw(st.integers(0, 2 * 86_400)))
+    # Where the last one that ran is followed by another before much time has passed, and where not.
+    passes = st.integers(0, 600) | st.integers(0, 86_400)
+
+    for _ in range(5):
+        if due is None or due > moment:
+            break
+        missed = [due]
+        while (later := trigger.next_after(missed[-1])) is not None and later <= moment:
+            missed.append(later)
+        expected = due if due >= moment - bounds.grace else missed[-bounds.most_missed :][0]
+        assert first_to_run(trigger, due, moment, "all", bounds) == expected
+        due = trigger.next_after(expected)
+        moment += timedelta(seconds=data.draw(passes))
 
 
 def minutes(first: datetime, count: int) -> list[datetime]:

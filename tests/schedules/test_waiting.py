@@ -12,7 +12,7 @@ from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import now
 from jupyter_dashboards_api.errors import InvalidRequest, StorageFailed
-from jupyter_dashboards_api.schedules.dependencies import InvalidFiles, files_at, read_files
+from jupyter_dashboards_api.schedules.dependencies import InvalidFiles, files_at, read_files, until
 from jupyter_dashboards_api.schedules.models import Bounds, ScheduleInfo
 from jupyter_dashboards_api.schedules.store import ScheduleStore
 from jupyter_dashboards_api.schedules.waiting import WaitingActions
@@ -102,6 +102,11 @@ async def test_the_run_of_a_killed_schedule_waits_no_more(
     assert await made(database) == []
 
 
+@pytest.mark.parametrize("minutes", ["0", 0, None, "", "1440"])
+def test_a_time_out_of_nothing_is_that_of_a_day(minutes: Any) -> None:
+    assert until(NOON, {"time_out": minutes}) == NOON + timedelta(days=1)
+
+
 async def test_a_rerun_waits_too(
     database: Database,
     schedules: ScheduleStore,
@@ -116,6 +121,21 @@ async def test_a_rerun_waits_too(
     assert not await waiting.cancel(action.id)
     again = await schedules.rerun(action.id, 5)
     assert again.status == "waiting for dependencies"
+    there.add("a.csv")
+    (command_id,) = (await waiting.look(now())).command_ids
+    command = await CommandStore(database).get(command_id)
+    assert command.payload["schedule"]["nominal_time"] == NOON.isoformat()
+
+
+async def test_a_rerun_of_a_killed_schedules_run_waits_and_runs_as_one_without_files(
+    database: Database, schedules: ScheduleStore, waiting: WaitingActions, there: set[str]
+) -> None:
+    schedule = await one(database, schedules, "a.csv")
+    (action,), _ = await schedules.actions(10, 0)
+    await waiting.cancel(action.id)
+    await schedules.set_status(schedule.id, "KILLED")
+    await schedules.rerun(action.id, 5)
+    assert (await waiting.look(now())).command_ids == ()
     there.add("a.csv")
     (command_id,) = (await waiting.look(now())).command_ids
     command = await CommandStore(database).get(command_id)

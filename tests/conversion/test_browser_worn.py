@@ -1,0 +1,60 @@
+"""When a browser is replaced by a new one, and what becomes of the pages that it draws then."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import psutil
+import pytest
+
+from jupyter_dashboards_api.conversion.browser import PageBrowser
+from jupyter_dashboards_api.conversion.page import MemoryPage, Resource
+
+from .test_browser import words
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+
+def browsers() -> set[int]:
+    """The processes that are browsers, without their helpers."""
+    return {
+        process.pid
+        for process in psutil.Process().children(recursive=True)
+        if "--remote-debugging-pipe" in (line := words(process)) and "--type=" not in line
+    }
+
+
+def page(html: str = "", lookup: Any = lambda path: None) -> MemoryPage:
+    text = f"<!doctype html><body data-ready>{html}</body>"
+    return MemoryPage(text.encode(), "", is_board=False, lookup=lookup)
+
+
+async def test_under_steady_parallel_work_a_worn_browser_is_replaced_and_its_page_still_drawn(
+    browser: PageBrowser,
+) -> None:
+    browser.max_conversions = 1
+    browser.timeout = browser.settle_timeout = 100
+    asked, answers = threading.Event(), threading.Event()
+
+    def lookup(path: str) -> Resource | None:
+        asked.set()
+        answers.wait(100)
+        return None
+
+    slow = asyncio.ensure_future(browser.draw(page("<img src=/slow.png>", lookup), "pdf"))
+    try:
+        assert await asyncio.to_thread(asked.wait, 60)
+        (worn,) = browsers()
+        await browser.draw(page(), "pdf")
+        both = browsers()
+        assert len(both) == 2
+        assert worn in both
+        assert not slow.done()
+    finally:
+        answers.set()
+    assert (await slow).startswith(b"%PDF")
+    while worn in browsers():
+        await asyncio.sleep(0.05)
+    assert browsers() == both - {worn}
