@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nbformat
 import pytest
@@ -88,6 +88,32 @@ def test_the_standalone_server_opens_on_the_listing_of_its_folder(
         assert answer.location == "/dashboards"
     assert "/dashboards/hello" in get(standalone, "/dashboards").body
     assert "Hello" in get(standalone, "/dashboards/hello").body
+
+
+def send(server: ServerProcess, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    """The status and the JSON of an answer."""
+    headers = {"X-AUTH-TOKEN": TOKEN, "Content-Type": "application/json"}
+    url = f"{server.url}/api/v1.2{path}"
+    request = urllib.request.Request(url, body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_the_standalone_server_takes_bodies_as_large_as_they_are_documented(
+    standalone: ServerProcess,
+) -> None:
+    cell = nbformat.v4.new_markdown_cell("x" * 5_000_000)
+    notebook = dict(nbformat.v4.new_notebook(cells=[cell]))
+    sent = json.dumps({"type": "notebook", "content": notebook}).encode()
+    path = "/jupyter_notebooks/contents/sent/large.ipynb"
+    status, answer = send(standalone, "PUT", path, sent)
+    assert (status, answer.get("path")) == (200, "sent/large.ipynb")
+    for length, expected in ((1_500_000, 422), (2_500_000, 413)):
+        status, answer = send(standalone, "POST", "/commands", b'{"name": "%s"}' % (b"x" * length))
+        assert (status, answer["error"]["error_code"]) == (expected, expected)
 
 
 @pytest.mark.parametrize(
