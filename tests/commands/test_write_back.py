@@ -55,15 +55,17 @@ async def test_the_outputs_are_written_with_the_time_when_they_were_made(
     assert "dashboards" not in json.loads(kept.body)["metadata"]
 
 
-@pytest.mark.parametrize("fields", [{"upload_to_source": False}, {"source": "1/0"}])
+@pytest.mark.parametrize(
+    ("fields", "source", "status"),
+    [({"upload_to_source": False}, "print(6 * 7)", "done"), ({}, "1/0", "error")],
+)
 async def test_a_source_stays_as_it_is_when_that_is_asked_for_or_the_run_fails(
-    client: CommandClient, write_notebook: Write, fields: dict[str, Any]
+    client: CommandClient, write_notebook: Write, fields: dict[str, Any], source: str, status: str
 ) -> None:
-    source = fields.pop("source", "print(6 * 7)")
     file = write_notebook("own.ipynb", new_code_cell(source), **PYTHON)
     before = file.read_bytes()
     command = await client.submit(path="own.ipynb", **{**UPLOAD, **fields})
-    await client.ended(command["id"])
+    assert (await client.ended(command["id"]))["status"] == status
     assert file.read_bytes() == before
 
 

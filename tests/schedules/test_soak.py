@@ -130,6 +130,7 @@ def daily(notebook_id: int, due: datetime) -> NewSchedule:
     return hourly(notebook_id, trigger=trigger.as_dict(), since=now(), body=body)
 
 
+@pytest.mark.timeout(300)
 async def test_a_thousand_at_once_run_once_each_though_a_server_is_killed(
     database: Database, servers: Servers
 ) -> None:
@@ -150,7 +151,7 @@ async def test_a_thousand_at_once_run_once_each_though_a_server_is_killed(
     until(lambda: actions() >= SCHEDULES // 4 and has_done(20))
     killed = next(line.server for line in servers.journal() if line.what == "begun")
     servers.kill(killed)
-    made_before = actions()
+    assert actions() < SCHEDULES
 
     def all_have_ended() -> bool:
         with database.transaction(write=False) as session:
@@ -176,10 +177,11 @@ async def test_a_thousand_at_once_run_once_each_though_a_server_is_killed(
             outcomes.setdefault(attempt.command_id, []).append(attempt.outcome)
     begun = Counter((line.command, line.attempt) for line in lines if line.what == "begun")
     assert set(begun.values()) == {1}
+    # Those that had begun there, and not ended.
     again = {number for number, found in outcomes.items() if len(found) > 1}
     # What was run again had been under way on the server that was killed, and did not count.
     assert all(outcomes[number] == ["lost", "done"] for number in again)
     assert again <= {line.command for line in lines if line[:2] == ("begun", killed)}
     fired = Counter(line.command for line in lines if line.what == "fired")
     assert set(fired.values()) == {1}
-    print(f"made when it was killed: {made_before}; run again: {len(again)}")
+    assert again
