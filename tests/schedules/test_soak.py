@@ -86,6 +86,12 @@ class Servers:
         for file in sorted(self._folder.glob("*.log")):
             print(f"--- {file.name}", *file.read_text().splitlines()[-50:], sep="\n")
 
+    def under_way(self) -> list[str]:
+        """The server of each command that has begun and is not done, in order."""
+        lines = self.journal()
+        done = {line[2:] for line in lines if line.what == "done"}
+        return [line.server for line in lines if line.what == "begun" and line[2:] not in done]
+
     def journal(self) -> list[Line]:
         """What they have done, in order."""
         return [Line(*json.loads(line)) for line in self._journal.read_text().splitlines()]
@@ -149,8 +155,9 @@ async def test_a_thousand_at_once_run_once_each_though_a_server_is_killed(
 
     # In the middle of it: some have been made, and some of those run.
     until(lambda: actions() >= SCHEDULES // 4 and has_done(20))
-    # The one that has just begun another command: that is under way still.
-    killed = next(line.server for line in reversed(servers.journal()) if line.what == "begun")
+    until(lambda: bool(servers.under_way()))
+    # Of the latest: it has the longest way to go.
+    killed = servers.under_way()[-1]
     servers.kill(killed)
     assert actions() < SCHEDULES
 
