@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.commands.history import HistoryQuery, history_query
@@ -202,4 +202,14 @@ def test_a_time_that_we_write_is_a_time_that_we_read(moment: datetime) -> None:
 def test_a_number_is_one_that_the_database_can_hold(text: str) -> None:
     number = read_number(text)
     assert number is None or 0 <= number < 2**31
-    assert read_flag(text) in (True, False)
+
+
+@pytest.mark.parametrize("text", ["1", "true", "True", " yes "])
+def test_a_flag_is_set_in_any_clients_spelling(text: str) -> None:
+    assert read_flag(text) is True
+
+
+@given(st.text() | st.sampled_from(["0", "false", "no", "", "11", "truely"]))
+def test_a_flag_is_not_set_by_any_other_word(text: str) -> None:
+    assume(text.strip().lower() not in ("1", "true", "yes"))
+    assert read_flag(text) is False

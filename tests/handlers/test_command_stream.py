@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,7 @@ from tests.conftest import Fetch, Write
 
 from .callers import Callers
 
-
-@pytest.fixture(autouse=True)
-def _running(dashboards: Any, jp_asyncio_loop: Any) -> Iterator[None]:
-    """The server runs commands; pytest-jupyter starts no extension."""
-    jp_asyncio_loop.run_until_complete(dashboards.commands.start())
-    yield
-    jp_asyncio_loop.run_until_complete(dashboards.commands.stop())
+pytestmark = pytest.mark.usefixtures("runs")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,6 @@ def fire(dashboards: Any) -> Callable[[], Awaitable[None]]:
         await dashboards.schedules.store.look(datetime.now(UTC))
 
     return look
-
-
-@pytest.fixture
-def fires(dashboards: Any, jp_asyncio_loop: Any, runs: None) -> Iterator[None]:
-    """The server fires what is due, and runs it."""
-    jp_asyncio_loop.run_until_complete(dashboards.schedules.start())
-    yield
-    jp_asyncio_loop.run_until_complete(dashboards.schedules.stop())
 
 
 async def polls(commands: CommandClient, path: str) -> AsyncIterator[Any]:

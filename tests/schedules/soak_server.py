@@ -55,7 +55,7 @@ class QuickCommands(CommandsManager):
     async def _end_at_once(self, command: CommandInfo, log: CommandLogger) -> Outcome:
         self._note("begun", command.id, command.attempt)
         # As long as it takes that some are under way when a server is killed.
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
         self._note("done", command.id, command.attempt)
         return Outcome("done")
 
