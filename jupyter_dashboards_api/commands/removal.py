@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from ..database.command_tables import Command
 from ..database.engine import Database
-from ..database.schedule_tables import ScheduleAction
+from ..database.schedule_tables import NotebookRecord, ScheduleAction
 from ..errors import Conflict, NotFound
+from .convert_submission import CONVERT
 from .models import FINAL
 
 
@@ -29,6 +30,18 @@ async def remove(database: Database, command_id: int) -> None:
         session.execute(
             update(ScheduleAction).where(run).values(status=command.status, reason=reason)
         )
+        _count(session, command)
         session.execute(delete(Command).where(Command.id == command_id))
 
     await database.write(work)
+
+
+def _count(session: Session, command: Command) -> None:
+    """Counts a run of a notebook of the notebooks API, if it was not counted yet: after this it can't be."""
+    if command.notebook_id is None or not (command.started_at and command.command_type != CONVERT):
+        return
+    record = session.get(NotebookRecord, command.notebook_id, with_for_update=True)
+    if record is not None and command.id > record.counted_to:
+        record.runs += 1
+        times = (record.last_run, command.ended_at)
+        record.last_run = max((each for each in times if each is not None), default=None)

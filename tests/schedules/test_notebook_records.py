@@ -11,6 +11,7 @@ from sqlalchemy import delete
 
 from jupyter_dashboards_api.commands.convert_submission import CONVERT
 from jupyter_dashboards_api.commands.models import Limits, Outcome, Submission
+from jupyter_dashboards_api.commands.removal import remove
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.command_tables import Command
 from jupyter_dashboards_api.database.engine import Database
@@ -149,6 +150,29 @@ async def test_runs_are_not_forgotten_before_they_are_counted(
     # By its server, or for one that has died.
     assert await janitor.clean(later) >= 3
     assert (await one(records, notebook)).runs == 4
+
+
+async def test_a_run_that_is_deleted_before_it_is_counted_is_counted_once(
+    registry: NotebookRegistry, records: NotebookRecords, commands: CommandStore, database: Database
+) -> None:
+    notebook = await make(registry, records)
+    for _ in range(3):
+        await submit(commands, notebook)
+    (going_on,) = await commands.claim("worker", 1, Limits(2))
+    for _ in range(2):
+        await run(commands, places=1)
+    assert (await one(records, notebook)).runs == 2
+    await remove(database, going_on.id + 1)
+    assert (await one(records, notebook)).runs == 2
+    await commands.finish(going_on, Outcome("done", retryable=False))
+    await records.count_runs(notebook.id)
+    assert (await one(records, notebook)).runs == 3
+    await remove(database, going_on.id)
+    assert (await one(records, notebook)).runs == 3
+    waiting = (await submit(commands, notebook)).id
+    await commands.cancel(waiting)
+    await remove(database, waiting)
+    assert (await one(records, notebook)).runs == 3
 
 
 async def test_a_schedules_runs_are_not_forgotten_before_they_are_counted(
