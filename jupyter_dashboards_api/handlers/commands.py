@@ -202,7 +202,8 @@ class CommandFileHandler(_CommandHandler):
     @authenticated
     async def get(self, command_id: str) -> None:
         command = await self.command(command_id)
-        if command.status != "done":
+        # Of one whose mail has failed the file is there.
+        if command.status not in ("done", "error"):
             raise Unreadable(NOT_DONE)
         await self.send_file(command)
 

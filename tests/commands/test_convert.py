@@ -289,6 +289,9 @@ async def test_the_file_is_mailed_and_a_mail_that_fails_is_the_commands_error(
     assert attachment.get_payload(decode=True).decode() == file.body.decode()  # type: ignore[union-attr]
     assert failed["status"] == "error"
     assert "550 not here" in failed["error"]["message"]
+    # It need not be made once more.
+    kept = await client.ask("GET", f"/commands/{failed['id']}/file")
+    assert (kept.code, b"stored words" in kept.body) == (200, True)
 
 
 @pytest.mark.usefixtures("write_note")
