@@ -22,6 +22,7 @@ from .runs import add_watch, notebook_of, show_fields, show_runs, tell_new, when
 
 _TIMES, _ACTIONS = 5, 5
 _GOING_ON = "RUNNING,SUSPENDED"
+_MISSED = {"all": "run", "last": "run once", "none": "do not run"}
 _HEADINGS = ("ID", "NAME", "STATUS", "WHEN", "NEXT", "RUNS", "NOTEBOOK")
 
 
@@ -150,7 +151,7 @@ def _show(arguments: argparse.Namespace) -> int:
             "From": when(schedule["start_time"]),
             "Until": when(schedule["end_time"]),
             "Label": schedule["label"],
-            "Missed times": "do not run" if schedule["no_catch_up"] else "run",
+            "Missed times": _MISSED[schedule["catch_up"]],
             "Mail to": told.get("notification_email_list") if told["can_notify"] else None,
             "Webhook": (schedule["webhook"] or {}).get("url"),
         }

@@ -113,7 +113,8 @@ class Entry:
 class ContentsStore:
     """Reads and writes documents below `root`, a contents path of the server's own contents manager.
 
-    Works with synchronous and asynchronous managers. Raises only `DashboardsError`s.
+    Works with synchronous and asynchronous managers. Raises `DashboardsError`s for what managers raise by their
+    contract; what else one raises passes.
     """
 
     def __init__(self, manager: Any, root: str = "") -> None:

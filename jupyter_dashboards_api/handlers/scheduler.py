@@ -9,7 +9,6 @@ from typing import Any
 
 from tornado.web import authenticated
 
-from ..access.accounts import Accounts
 from ..commands.submission import text
 from ..errors import Conflict, Unreadable
 from ..schedules.editing import (
@@ -162,10 +161,7 @@ class ScheduleOwnerHandler(SchedulerAPIHandler):
         if name in (self.caller.name, self.access.token_user):
             return True
         known = {*await self.commands.store.owners(), *await self.schedules.store.owners()}
-        return (
-            name in known
-            or await asyncio.to_thread(Accounts(self.dashboards.database).find, name) is not None
-        )
+        return name in known or await self.access.knows_name(name)
 
 
 class SchedulePreviewHandler(SchedulerAPIHandler):

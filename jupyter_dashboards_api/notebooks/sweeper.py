@@ -78,6 +78,9 @@ class RegistrySweeper(LoggingConfigurable):
                 await self.look()
             except DashboardsError as error:
                 self._logger.warning("Notebooks can't be looked at: %s", error.message)
+            except Exception:
+                # A contents manager may raise anything; the next look may be better.
+                self._logger.exception("Notebooks can't be looked at.")
 
     async def look(self) -> None:
         """One look at all of them."""

@@ -10,7 +10,8 @@ from typing import Any
 from ..commands.models import FINAL as ENDED
 
 RUNNING, SUSPENDED, KILLED, DONE = "RUNNING", "SUSPENDED", "KILLED", "DONE"
-"""Statuses of a schedule. Nothing comes of a schedule that is not RUNNING; KILLED and DONE never change again."""
+"""Statuses of a schedule. Nothing comes of one that is not RUNNING. KILLED is for ever; one that is DONE runs again after an
+edit that gives it times to come."""
 GOING = (RUNNING, SUSPENDED)
 """Those of a schedule that has not ended."""
 

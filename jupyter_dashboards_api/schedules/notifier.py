@@ -35,6 +35,7 @@ _LEASE = timedelta(minutes=5)
 
 _GONE = 410
 _LONGEST_DELAY = timedelta(hours=6)
+_MOST_FACTORS = 12
 _MOST_ANSWER = 64 * 1024
 _UNCERTAIN = "The server that sent this mail was stopped; it may have been sent."
 
@@ -237,7 +238,9 @@ class Notifier:
             )
             values |= {"state": DEAD, "last_error": failed.why}
         else:
-            delay = min(self._first_delay * 4 ** (each.tries - 1), _LONGEST_DELAY)
+            # Long reached by then; many more would be no time at all.
+            factor = 4 ** min(each.tries - 1, _MOST_FACTORS)
+            delay = min(self._first_delay * factor, _LONGEST_DELAY)
             values |= {"not_before": moment + delay, "last_error": failed.why}
         # By its try: one that was taken up by another server meanwhile is that server's.
         await self._database.execute(

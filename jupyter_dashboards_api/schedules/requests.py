@@ -15,7 +15,7 @@ from ..commands.submission import flag, name_of, number, text
 from ..errors import Unreadable
 from .dependencies import InvalidFiles, read_files
 from .fields import InvalidTrigger
-from .notices import Notice, notice_of, webhook_of
+from .notices import notice_of, webhook_of
 from .triggers import Every, Trigger, cron, every
 
 MAX_CONCURRENCY = 100
@@ -77,11 +77,8 @@ class ScheduleRequest:
     since: datetime
     catch_up: str
     concurrency: int
-    notice: Notice
     webhook: str | None
     webhook_secret: str | None = field(repr=False)
-    files: tuple[str, ...]
-    time_out: int
     keep_last: int | None
     keep_days: int | None
     fields: Mapping[str, Any]
@@ -122,6 +119,10 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
         body.setdefault("name", name)
     if "upload_to_source" in fields:
         body.setdefault("upload_to_source", fields["upload_to_source"])
+    # Read when they are needed, and looked at now, so that they can be.
+    notice_of(fields.get("notification"))
+    _check_files(fields)
+    number(fields, "time_out", most=DAY_MINUTES * 31)
     return ScheduleRequest(
         name=name,
         body=body,
@@ -129,11 +130,8 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
         since=since,
         catch_up="none" if no_catch_up else "all",
         concurrency=number(fields, "concurrency", least=1, most=MAX_CONCURRENCY) or 1,
-        notice=notice_of(fields.get("notification")),
         webhook=webhook,
         webhook_secret=secret,
-        files=_files(fields),
-        time_out=number(fields, "time_out", most=DAY_MINUTES * 31) or DAY_MINUTES,
         keep_last=number(fields, "keep_last", least=1),
         keep_days=number(fields, "keep_days", least=1, most=MAX_DAYS),
         fields=fields,
@@ -198,8 +196,8 @@ def require_a_run(trigger: Trigger, since: datetime) -> None:
     raise InvalidSchedule("end_time: leaves no run; write a later date.")
 
 
-def _files(fields: Mapping[str, Any]) -> tuple[str, ...]:
+def _check_files(fields: Mapping[str, Any]) -> None:
     try:
-        return read_files(fields.get("dependency_info"))
+        read_files(fields.get("dependency_info"))
     except InvalidFiles as error:
         raise InvalidSchedule(error.message) from error

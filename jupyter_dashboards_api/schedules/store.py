@@ -33,13 +33,11 @@ from .waiting import waits_for_files
 
 @dataclass(frozen=True)
 class ScheduleFilter:
-    """Which schedules. `owner` None: everybody's."""
+    """Which schedules: all, unless a field says otherwise."""
 
     kind: str | None = None
-    owner: str | None = None
     name: str | None = None
     statuses: tuple[str, ...] = ()
-    notebook_id: int | None = None
 
 
 class ScheduleStore:
@@ -242,7 +240,6 @@ class ScheduleStore:
         *,
         schedule_id: int | None = None,
         sequence_id: int | None = None,
-        owner: str | None = None,
     ) -> tuple[list[ActionInfo], bool]:
         """A page of actions, the newest first, and whether there is more."""
         query = _actions()
@@ -250,10 +247,6 @@ class ScheduleStore:
             query = query.where(ScheduleAction.schedule_id == schedule_id)
         if sequence_id is not None:
             query = query.where(ScheduleAction.sequence_id == sequence_id)
-        if owner is not None:
-            query = query.join(Schedule, Schedule.id == ScheduleAction.schedule_id).where(
-                Schedule.owner == owner
-            )
         query = query.order_by(ScheduleAction.id.desc()).limit(limit + 1).offset(offset)
 
         def look(session: Session) -> tuple[list[ActionInfo], bool]:
@@ -382,9 +375,7 @@ def _filtered(wanted: ScheduleFilter) -> Select[Schedule]:
     query = select(Schedule)
     for column, value in (
         (Schedule.kind, wanted.kind),
-        (Schedule.owner, wanted.owner),
         (Schedule.name, wanted.name),
-        (Schedule.notebook_id, wanted.notebook_id),
     ):
         if value is not None:
             query = query.where(column == value)

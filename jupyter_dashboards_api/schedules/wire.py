@@ -162,6 +162,7 @@ def schedule_model(schedule: ScheduleInfo) -> dict[str, Any]:
         "keep_days": schedule.keep_days,
         "webhook": fields.get("webhook"),
         "upload_to_source": schedule.body.get("upload_to_source"),
+        "catch_up": schedule.catch_up,
     }
 
 
