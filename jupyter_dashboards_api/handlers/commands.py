@@ -41,7 +41,11 @@ class CommandsHandler(CommandsAPIHandler):
         except Conflict as error:
             raise Refused(error.message) from error
         throttled = await self.commands.throttled([command])
-        self.send(command_model(command, throttled=command.id in throttled))
+        model = command_model(command, throttled=command.id in throttled)
+        if command.callback_secret is not None:
+            # This once.
+            model["callback_secret"] = command.callback_secret
+        self.send(model)
 
     @authenticated
     async def get(self) -> None:

@@ -106,6 +106,7 @@ def command_model(
         "cells_done": command.cells_done,
         "unknown_arguments": command.payload.get("unknown_arguments", []),
         "is_rerun_of": command.payload.get("rerun_of"),
+        "callback_url": command.callback_url,
     }
     if with_properties:
         model["tags"] = list(command.tags)
