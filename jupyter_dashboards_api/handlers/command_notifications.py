@@ -11,7 +11,16 @@ from ..schedules.wire import told_model
 from .scheduler_base import SchedulerAPIHandler, unprocessable
 
 
-class CommandNotificationsHandler(SchedulerAPIHandler):
+class _OfCommandHandler(SchedulerAPIHandler):
+    async def command(self, command_id: str) -> CommandInfo:
+        """The command of the URL. Raises `NotFound`."""
+        number = read_number(command_id)
+        if number is None:
+            raise NotFound("There is no such command.")
+        return await self.commands.store.get(number)
+
+
+class CommandNotificationsHandler(_OfCommandHandler):
     """`/api/v1.2/commands/ID/notifications`: as that of a schedule."""
 
     @authenticated
@@ -22,15 +31,8 @@ class CommandNotificationsHandler(SchedulerAPIHandler):
         models = [told_model(each) for each in found]
         self.send({"notifications": models, "paging_info": page.info(more)})
 
-    async def command(self, command_id: str) -> CommandInfo:
-        """The command of the URL. Raises `NotFound`."""
-        number = read_number(command_id)
-        if number is None:
-            raise NotFound("There is no such command.")
-        return await self.commands.store.get(number)
 
-
-class CommandNotificationRetryHandler(CommandNotificationsHandler):
+class CommandNotificationRetryHandler(_OfCommandHandler):
     """`/api/v1.2/commands/ID/notifications/ID/retry`: tries once more what was given up, with the scope of commands."""
 
     @authenticated

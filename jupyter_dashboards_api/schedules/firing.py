@@ -198,9 +198,7 @@ def submission_of(
     # Where the notebook lies now: it may have moved since the schedule was made.
     there = {**body, "path": path} if body.get("path") else body
     made = request_of(there, None, nominal=nominal).submission(path, notebook_id, owner)
-    return replace(
-        made, source=SOURCE, idempotency_key=None, callback_url=None, callback_secret=None
-    )
+    return replace(made, source=SOURCE, idempotency_key=None)
 
 
 def _next_rerun(session: Session, schedule_id: int, nominal: datetime) -> int:
