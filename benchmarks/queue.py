@@ -31,6 +31,11 @@ SINGLE, MANY, CALLERS, PLACES = 200, 1000, 10, 16
 TARGET_MS = 15.0
 _TICK = 0.005
 
+DURABILITY = (
+    "PostgreSQL is the tests' own, which waits for no disk (`fsync=off`, `synchronous_commit=off`); SQLite waits for it at each\n"
+    "commit (`synchronous=FULL`)."
+)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue", description=__doc__)
@@ -45,7 +50,7 @@ def main() -> int:
     lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for row in columns[names[0]]:
         lines.append(f"| {row} | {' | '.join(columns[name][row] for name in names)} |")
-    text = "\n".join(lines) + "\n"
+    text = "\n".join([*lines, "", DURABILITY]) + "\n"
     print(text)
     if options.output:
         options.output.write_text(text)

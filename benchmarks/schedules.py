@@ -34,6 +34,8 @@ from jupyter_dashboards_api.schedules.triggers import cron
 from tests.postgres import Postgres
 from tests.servers import TOKEN, ServerProcess
 
+from .queue import DURABILITY
+
 SIZES = (100, 1_000, 10_000)
 RUNS = 100_000
 LOOKS = 200
@@ -61,6 +63,7 @@ def main() -> int:
             "# Schedules of which nothing is due",
             "",
             f"`python -m benchmarks.schedules`, {len(os.sched_getaffinity(0))} cores, load at the start {load}.",
+            DURABILITY,
             "",
             *idle_table(idle, options.seconds),
             "",

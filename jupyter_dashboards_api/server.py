@@ -11,6 +11,8 @@ from jupyter_server.serverapp import ServerApp
 from tornado.web import RequestHandler
 from traitlets import default
 
+from .commands.wire import MAX_BODY_BYTES
+
 
 class DashboardsServerApp(ServerApp):
     """A server without the REST routes of contents, kernels, sessions and terminals, for owners too."""
@@ -55,8 +57,9 @@ class DashboardsServerApp(ServerApp):
 
     @default("max_body_size")
     def _default_max_body_size(self) -> int:
-        # A body is read before it is known who sends it. Uploads have a limit of their own, and are asked for first.
-        return 1024 * 1024
+        # A body is read before it is known who sends it. Uploads have a limit of their own, and are asked for first. What
+        # is beyond this one ends the connection without an answer, so it is more than any other route takes.
+        return 2 * MAX_BODY_BYTES
 
     @default("default_url")
     def _default_default_url(self) -> str:

@@ -26,6 +26,19 @@ Fetch = Callable[..., Awaitable[HTTPResponse]]
 Write = Callable[..., Path]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_files_in_the_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels and browsers that are started by tests themselves leave nothing in the home of whoever runs them."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("IPYTHONDIR", str(folder / "ipython"))
+        environment.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
+        # Chromium's: its settings, and the cache of what it asks for those of the desktop.
+        environment.setenv("CHROME_CONFIG_HOME", str(folder / "config"))
+        environment.setenv("GSETTINGS_BACKEND", "memory")
+        yield
+
+
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
     """Configuration of the extension's classes; a test module or a parametrisation overrides it."""

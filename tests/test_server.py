@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nbformat
 import pytest
@@ -87,6 +88,32 @@ def test_the_standalone_server_opens_on_the_listing_of_its_folder(
         assert answer.location == "/dashboards"
     assert "/dashboards/hello" in get(standalone, "/dashboards").body
     assert "Hello" in get(standalone, "/dashboards/hello").body
+
+
+def send(server: ServerProcess, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    """The status and the JSON of an answer."""
+    headers = {"X-AUTH-TOKEN": TOKEN, "Content-Type": "application/json"}
+    url = f"{server.url}/api/v1.2{path}"
+    request = urllib.request.Request(url, body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_the_standalone_server_takes_bodies_as_large_as_they_are_documented(
+    standalone: ServerProcess,
+) -> None:
+    cell = nbformat.v4.new_markdown_cell("x" * 5_000_000)
+    notebook = dict(nbformat.v4.new_notebook(cells=[cell]))
+    sent = json.dumps({"type": "notebook", "content": notebook}).encode()
+    path = "/jupyter_notebooks/contents/sent/large.ipynb"
+    status, answer = send(standalone, "PUT", path, sent)
+    assert (status, answer.get("path")) == (200, "sent/large.ipynb")
+    for length, expected in ((1_500_000, 422), (2_500_000, 413)):
+        status, answer = send(standalone, "POST", "/commands", b'{"name": "%s"}' % (b"x" * length))
+        assert (status, answer["error"]["error_code"]) == (expected, expected)
 
 
 @pytest.mark.parametrize(
@@ -231,3 +258,26 @@ def test_under_jupyter_server_a_default_url_that_somebody_set_stays(
     with extension_server(folder, tmp_path, "--ServerApp.default_url=/elsewhere") as server:
         assert get(server, "/").location == "/elsewhere"
         assert get(server, "/dashboards").status == 200
+
+
+def test_a_link_of_one_folder_opens_nothing_in_another_one_of_the_same_account(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    with dashboards_server(folder, tmp_path) as one, dashboards_server(other, tmp_path) as two:
+        request = urllib.request.Request(
+            f"{one.url}/_api/sharing?path=hello.ipynb", b'{"enabled": true}', method="PATCH"
+        )
+        request.add_header("Authorization", f"Bearer {TOKEN}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=20) as response:
+            link = urllib.parse.urlsplit(json.load(response)["shared_url"]).path
+        assert get(one, link, None).status == 200
+        assert get(two, link, None).status == 404
+        # Nor do they hold up each other's runs.
+        assert [get(each, "/api/v1.2/commands").status for each in (one, two)] == [200, 200]
+    with dashboards_server(folder, tmp_path) as again:
+        assert get(again, link, None).status == 200
+    assert "--Database.url=" in two.log.read_text()
+    assert "--Database.url=" not in again.log.read_text()

@@ -10,7 +10,7 @@ from typing import Any
 from ..conversion.converter import FileFormat
 from ..errors import DashboardsError
 from .mail import parse_addresses
-from .submission import CommandRequest, Refused, fields_of, flag, number
+from .submission import CommandRequest, Refused, fields_of, flag, number, with_macros
 
 CONVERT = "NotebookConvertCommand"
 
@@ -62,12 +62,12 @@ def convert_request(
     file_format = _FORMATS.get(given.lower()) if isinstance(given, str) else None
     if file_format is None:
         raise Refused(f"fileFormat must be one of {', '.join(_FORMATS)}.")
-    try:
-        addresses = tuple(parse_addresses(body.get("mailIds")))
-    except DashboardsError as error:
-        raise Refused(f"mailIds: {error.message}") from error
     execute = flag(body, "execute", default=False)
     fields = fields_of(body, key, nominal)
+    try:
+        addresses = tuple(parse_addresses(with_macros(body.get("mailIds"), fields["macros"])))
+    except DashboardsError as error:
+        raise Refused(f"mailIds: {error.message}") from error
     if fields["arguments"] and not execute:
         raise Refused("arguments need execute: true; a conversion does not run the notebook.")
     return ConvertRequest(

@@ -9,19 +9,22 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import itertools
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
+from nbclient.output_widget import OutputWidget
+from nbformat import NotebookNode, ValidationError
 
 from .gateway_client import server_gateway_client
 from .gateway_kernels import GatewayKernels
+from .held import Held, Place
+from .results import plain
 
 _POLL = 0.4
 """Seconds between two looks whether the kernel is alive: a death is seen within two of them."""
@@ -38,9 +41,18 @@ _IOPUB_SECONDS = 60
 """How long a cell's outputs may come after its end; nbclient would drop them after 4."""
 
 MAX_OUTPUT_BYTES = 128 * 1024 * 1024
-"""Roughly; of one run's outputs, which are held in memory and in the database."""
+"""Roughly; of one run's outputs and its widgets' state, which are held in memory and in the database."""
 
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_EACH_BYTES = 300
+"""About what an output takes beside its texts."""
+
+ERROR_BYTES = 1024 * 1024
+"""For what a cell has raised, which is wanted most where there is no room any more."""
+
+TOLD_BYTES = 1024 * 1024
+"""What an output widget holds is sent back to its kernel, if it is not more: for code that looks at it."""
+
+_OUTPUTS = frozenset(("stream", "display_data", "execute_result", "update_display_data", "error"))
 
 
 class KernelDied(Exception):
@@ -184,21 +196,35 @@ class Execution:
         poll = _GATEWAY_POLL if is_far else _POLL
         loop = asyncio.get_running_loop()
         look = loop.time()
-        while not self._died.is_set():
-            now = loop.time()
-            if end is not None and now >= end:
-                return TimedOut(f"The run took longer than {allowed:g} s.")
-            if self._deadline is not None and now >= self._deadline:
-                return TimedOut(self._late)
-            if now >= look:
-                look = now + poll
-                if not await self._is_alive():
-                    break
-            times = [look, *(time for time in (end, self._deadline) if time is not None)]
-            with contextlib.suppress(TimeoutError):
+        died = asyncio.ensure_future(self._died.wait())
+        # A gateway may take its time to answer, and clocks go on meanwhile.
+        asking: asyncio.Future[bool] | None = None
+        try:
+            while not died.done():
+                now = loop.time()
+                if end is not None and now >= end:
+                    return TimedOut(f"The run took longer than {allowed:g} s.")
+                if self._deadline is not None and now >= self._deadline:
+                    return TimedOut(self._late)
+                if asking is not None and asking.done():
+                    if not asking.result():
+                        break
+                    asking, look = None, now + poll
+                if asking is None and now >= look:
+                    asking = asyncio.ensure_future(self._is_alive())
+                moments = [time for time in (end, self._deadline) if time is not None]
+                waited: set[asyncio.Future[Any]] = {died}
+                if asking is None:
+                    moments.append(look)
+                else:
+                    waited.add(asking)
                 # The next cell's deadline is not known yet, so it is looked for often enough.
-                wait = min(max(min(times) - loop.time(), 0.0), _POLL)
-                await asyncio.wait_for(self._died.wait(), wait)
+                wait = min([_POLL, *(max(moment - loop.time(), 0.0) for moment in moments)])
+                await asyncio.wait(waited, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            died.cancel()
+            if asking is not None:
+                asking.cancel()
         return KernelDied("The kernel died.")
 
     async def _is_alive(self) -> bool:
@@ -238,6 +264,7 @@ class Execution:
                 raise CellFailed(index, str(error.ename), str(error.evalue)) from error
             except (CellTimeoutError, DeadKernelError) as error:
                 raise KernelDied("The kernel died.") from error
+            client.tell_outputs()
 
     async def _nudge(self, client: _Client, channels: Any) -> None:
         """Has the kernel look at what it was sent.
@@ -285,8 +312,12 @@ class _Client(NotebookClient):
             # Widgets' state is kept with the notebook, so that it can be shown without a kernel.
             store_widget_state=True,
         )
+        self.widget_registry["@jupyter-widgets/output"] = {"OutputModel": _OutputWidget}
         self._on_text = on_text
-        self._room = MAX_OUTPUT_BYTES
+        self._held = Held(MAX_OUTPUT_BYTES)
+        self._serial = itertools.count()
+        # Where the outputs with a display id are, which are replaced together.
+        self._shown: dict[str, list[Place]] = {}
         self._is_full = False
         self.is_busy = False
         """Whether the kernel runs the present cell."""
@@ -299,32 +330,109 @@ class _Client(NotebookClient):
             self._on_text(content["name"], content["text"])
         elif kind == "error":
             lines = "\n".join(map(str, content.get("traceback", [])))
-            self._on_text("stderr", _ANSI.sub("", lines) + "\n")
-        if kind in ("stream", "display_data", "execute_result", "update_display_data"):
-            self._room -= _size(content)
-            if self._room < 0:
-                # What was cleared or replaced is not held any more.
-                self._room = MAX_OUTPUT_BYTES - sum(
-                    _size(output)
-                    for each in self.nb.cells
-                    if each.cell_type == "code"
-                    for output in each.outputs
-                )
-                self._room -= _size(content)
-            if self._room < 0:
-                if not self._is_full:
-                    self._is_full = True
-                    self._on_text("stderr", "\n[The outputs are too large: some are left out.]\n")
-                return None
-        return super().process_message(msg, cell, cell_index)
+            self._on_text("stderr", plain(lines) + "\n")
+        if kind in _OUTPUTS and not self._has_room(msg, cell, cell_index):
+            self._leave_out()
+            return None
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except ValidationError:
+            self._on_text("stderr", "\n[An output is left out: notebooks can't hold such data.]\n")
+            return None
+
+    def clear_output(self, outs: list[NotebookNode], msg: Any, cell_index: int) -> None:
+        super().clear_output(outs, msg, cell_index)
+        if not msg["content"].get("wait"):
+            self._held.clear(self._owner(msg, cell_index)[0])
+
+    def handle_comm_msg(self, outs: list[NotebookNode], msg: Any, cell_index: int) -> None:
+        if self._held.put(_state_sizes(msg)):
+            super().handle_comm_msg(outs, msg, cell_index)
+            return
+        self._leave_out()
+        widget = self.comm_objects.get(msg["content"]["comm_id"])
+        if widget is not None and msg["msg_type"] == "comm_msg":
+            # An output widget, which is told whose outputs it takes.
+            widget.handle_msg(msg)
+
+    def tell_outputs(self) -> None:
+        """Tells the kernel what its output widgets hold since a cell has run."""
+        for widget in self.comm_objects.values():
+            if widget.is_changed and self._held.of(("widget", widget.comm_id)) <= TOLD_BYTES:
+                widget.tell()
+
+    def _owner(self, msg: Any, cell_index: int) -> tuple[Hashable, Any]:
+        """Who holds the output: the cell, or an output widget. And whose `clear_before_next_output` counts."""
+        hooks = self.output_hook_stack[msg["parent_header"].get("msg_id")]
+        return (("widget", hooks[-1].comm_id), hooks[-1]) if hooks else (("cell", cell_index), self)
+
+    def _has_room(self, msg: Any, cell: NotebookNode, cell_index: int) -> bool:
+        """Counts an output, if there is room for it."""
+        kind, content = msg["msg_type"], msg["content"]
+        owner, clearing = self._owner(msg, cell_index)
+        if kind != "update_display_data" and clearing.clear_before_next_output:
+            # What would go when this comes goes now, and makes room.
+            clearing.clear_before_next_output = False
+            self.clear_output(cell.outputs, {**msg, "content": {}}, cell_index)
+        display = (content.get("transient") or {}).get("display_id") or ""
+        places = [place for place in self._shown.get(display, ()) if place in self._held]
+        if kind != "update_display_data":
+            places.append((owner, next(self._serial)))
+        spare = ERROR_BYTES if kind == "error" else 0
+        if not self._held.put(dict.fromkeys(places, _size(content)), spare):
+            return False
+        if display and clearing is self:
+            self._shown[display] = places
+        return True
+
+    def _leave_out(self) -> None:
+        if not self._is_full:
+            self._is_full = True
+            self._on_text("stderr", "\n[The outputs are too large: some are left out.]\n")
 
 
-def _size(output: Mapping[str, Any]) -> int:
+class _OutputWidget(OutputWidget):
+    """nbclient's, which sent all that it holds with each output, while the cell runs.
+
+    That takes ever longer, and a reply that arrives while something is sent is not noticed: the run would wait for ever.
+    """
+
+    is_changed = False
+
+    def sync_state(self) -> None:
+        self.is_changed = True
+
+    def tell(self) -> None:
+        """Sends what it holds; only between two cells, when no reply is awaited."""
+        self.is_changed = False
+        super().sync_state()
+
+
+def _size(content: Mapping[str, Any]) -> int:
     """About how many bytes an output takes."""
-    if "text" in output:
-        return len(output["text"])
-    data = output.get("data") or {}
-    return sum(len(v) if isinstance(v, str) else len(json.dumps(v)) for v in data.values())
+    fields = {**content, **(content.get("data") or {})}
+    fields.pop("data", None)
+    return _EACH_BYTES + sum(map(_length, fields.values()))
+
+
+def _state_sizes(msg: Any) -> dict[Place, int]:
+    """About how many bytes of a widget's state a message brings, by key and by buffer."""
+    content = msg["content"]
+    data, owner = content["data"], ("state", content["comm_id"])
+    if "state" not in data:
+        return {}
+    sizes: dict[Place, int] = {
+        (owner, key): len(key) + _length(value) for key, value in data["state"].items()
+    }
+    sizes[owner, ""] = _EACH_BYTES
+    for path, buffer in zip(data.get("buffer_paths") or (), msg.get("buffers") or (), strict=False):
+        # They are kept as base64.
+        sizes[owner, tuple(path)] = _EACH_BYTES + len(buffer) * 4 // 3
+    return sizes
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(json.dumps(value))
 
 
 def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:

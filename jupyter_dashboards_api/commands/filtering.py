@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from ..database.command_tables import Command
 from .models import Filter
@@ -14,8 +14,9 @@ from .models import Filter
 def filtered(wanted: Filter) -> Select[Command]:
     """The commands that are asked for, in no order."""
     query = select(Command)
+    if wanted.owners is not None:
+        query = query.where(Command.owner.in_(wanted.owners))
     equal: Sequence[tuple[Any, Any]] = (
-        (Command.owner, wanted.owner),
         (Command.source, wanted.source),
         (Command.label, wanted.label),
         (Command.name, wanted.name),
@@ -35,7 +36,8 @@ def filtered(wanted: Filter) -> Select[Command]:
         query = query.where(Command.status.in_(wanted.statuses))
     for tag in wanted.tags:
         # Tags are JSON texts: one in quotes is one whole tag, whatever else it has.
-        query = query.where(Command.tag_text.contains(_quoted(tag), autoescape=True))
+        # Not LIKE: for SQLite, that takes `Notes` for `notes`.
+        query = query.where(func.replace(Command.tag_text, _quoted(tag), "") != Command.tag_text)
     return query
 
 

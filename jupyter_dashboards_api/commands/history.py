@@ -21,7 +21,7 @@ _OLD_WORDS = {"success": "done", "successful": "done", "failed": "error", "failu
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """One page of the history. `user_id` is the number of a user whose commands are asked for.
+    """One page of the history. `user_id` is the number of the users whose commands are asked for.
 
     `is_empty` is true of a question that no command answers, such as one for a session of the hosted product.
     """
@@ -58,7 +58,7 @@ def history_query(arguments: Mapping[str, str], owner: str, now: datetime) -> Hi
     since, until = _dates(given, now)
     return HistoryQuery(
         wanted=Filter(
-            owner=None if everybody else owner,
+            owners=None if everybody else (owner,),
             since=since,
             until=until,
             command_types=_words(given, "command_type"),

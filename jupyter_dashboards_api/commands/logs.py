@@ -57,11 +57,15 @@ class CommandLogger:
 
     async def _write_soon(self) -> None:
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), _EVERY)
-            # What can't be written now is kept for the next time.
-            with contextlib.suppress(DashboardsError):
-                await self._flush()
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), _EVERY)
+                # What can't be written now is kept for the next time.
+                with contextlib.suppress(DashboardsError):
+                    await self._flush()
+                # What has come meanwhile has started no writer; what comes while it is closed, `close` writes.
+                if not self._pieces or self._hurry.is_set():
+                    break
         finally:
             self._writer = None
 

@@ -115,9 +115,9 @@ class CommandInfo:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which commands of the history. `owner` None: everybody's; times are inclusive."""
+    """Which commands of the history. `owners` None: everybody's; times are inclusive."""
 
-    owner: str | None = None
+    owners: tuple[str, ...] | None = None
     since: datetime | None = None
     until: datetime | None = None
     command_types: tuple[str, ...] = ()

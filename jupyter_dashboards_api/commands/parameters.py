@@ -83,7 +83,7 @@ def parsed_arguments(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("Arguments must be a JSON object.")
     for name, item in value.items():
-        if not NAME.fullmatch(name) or keyword.iskeyword(name):
+        if not NAME.fullmatch(name) or keyword.iskeyword(name) or name == "__debug__":
             raise InvalidRequest(f"{name[:100]!r} can't be the name of an argument.")
         _check(item, 0)
     return value

@@ -5,32 +5,43 @@ The text is what `results` of the commands API answers: lines end with CR LF, co
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, groupby
 from typing import Any
 
-import nbformat
 from nbformat import NotebookNode
+from nbformat.v4.rwbase import split_lines, strip_transient
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_LONGEST_ANSI = 100
 
 MAX_TEXT_BYTES = 20 * 1024 * 1024
 """Bytes; the API documents less than 20 MB for results that are sent inline."""
 
+PIECE_CHARACTERS = 256 * 1024
+"""A step over a whole text keeps all other threads from running, the event loop's too, for seconds with 100 MB."""
+
 
 def text_of(notebook: NotebookNode) -> str:
     """The outputs of all code cells as text, one below the other, without stderr and tracebacks."""
-    parts = [
-        part
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for part in map(_text_of_output, _joined(cell.get("outputs", [])))
-        if part
-    ]
-    text = "\n".join(part.rstrip("\r\n") for part in parts)
-    return storable(re.sub(r"\r?\n", "\r\n", text), MAX_TEXT_BYTES)
+    found: list[str] = []
+    room = MAX_TEXT_BYTES
+    for piece in _flow(notebook):
+        data = _bytes(re.sub(r"\r?\n", "\r\n", piece))
+        found.append(data[:room].decode(errors="ignore"))
+        room -= len(data)
+        if room <= 0:
+            break
+    return "".join(found)
+
+
+def plain(text: str) -> str:
+    """The text without what sets a terminal's colours."""
+    return _ANSI.sub("", text)
 
 
 def is_cut(text: str) -> bool:
@@ -46,45 +57,117 @@ def columns(text: str) -> str:
 
 def storable(text: str, most: int) -> str:
     """A text that kernels have written as both databases can hold it: no NUL, no half of a character, at most so many bytes."""
-    data = text.replace("\0", "\ufffd").encode(errors="replace")
-    return data[:most].decode(errors="ignore")
+    return _bytes(text)[:most].decode(errors="ignore")
 
 
-def _joined(outputs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Neighbouring pieces of stdout as one: a line may have been printed in several."""
-    found: list[Mapping[str, Any]] = []
-    for output in outputs:
-        is_stdout = output.get("output_type") == "stream" and output.get("name") == "stdout"
-        last = found[-1] if found else None
-        if is_stdout and last is not None and last.get("name") == "stdout":
-            found[-1] = {**last, "text": _text(last["text"]) + _text(output["text"])}
+def _bytes(text: str) -> bytes:
+    return text.replace("\0", "\ufffd").encode(errors="replace")
+
+
+def pieces(texts: Iterable[str]) -> Iterator[str]:
+    """What the texts are together, in pieces of about `PIECE_CHARACTERS`; none ends within a line's end or a colour."""
+    gathered: list[str] = []
+    size = 0
+    for text in texts:
+        for begin in range(0, len(text), PIECE_CHARACTERS):
+            gathered.append(text[begin : begin + PIECE_CHARACTERS])
+            size += len(gathered[-1])
+            if size >= PIECE_CHARACTERS:
+                piece = "".join(gathered)
+                colour = piece.rfind("\x1b", -_LONGEST_ANSI)
+                kept = piece if colour < 0 else piece[:colour]
+                cut = len(kept.rstrip("\r")) or len(piece)
+                yield piece[:cut]
+                gathered = [piece[cut:]]
+                size = len(piece) - cut
+    if size:
+        yield "".join(gathered)
+
+
+def _flow(notebook: NotebookNode) -> Iterator[str]:
+    """The text in pieces, none of which ends within a line's end."""
+    is_first = True
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        for part in _parts(cell.get("outputs", [])):
+            # Lines' ends count only if a text of the part follows.
+            ends: list[str] = []
+            is_begun = False
+            for piece in filter(None, map(plain, pieces(part))):
+                if not is_begun and not is_first:
+                    yield "\n"
+                is_begun, is_first = True, False
+                text = piece.rstrip("\r\n")
+                if text:
+                    yield from ends
+                    yield text
+                    ends.clear()
+                ends.append(piece[len(text) :])
+
+
+def _parts(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Iterable[str]]:
+    """The texts of each output. Neighbouring pieces of stdout are one: a line may have been printed in several."""
+    for is_stdout, group in groupby(outputs, _is_stdout):
+        if is_stdout:
+            yield chain.from_iterable(_texts(output.get("text")) for output in group)
         else:
-            found.append(output)
-    return found
+            yield from map(_texts_of_output, group)
 
 
-def _text_of_output(output: Mapping[str, Any]) -> str:
-    kind = output.get("output_type")
-    if kind == "stream":
-        return _ANSI.sub("", _text(output.get("text"))) if output.get("name") == "stdout" else ""
-    if kind not in ("display_data", "execute_result"):
-        return ""
+def _is_stdout(output: Mapping[str, Any]) -> bool:
+    return output.get("output_type") == "stream" and output.get("name") == "stdout"
+
+
+def _texts_of_output(output: Mapping[str, Any]) -> Iterable[str]:
     data = output.get("data")
-    if not isinstance(data, Mapping):
-        return ""
+    if output.get("output_type") not in ("display_data", "execute_result") or not isinstance(
+        data, Mapping
+    ):
+        return ()
     for mime in ("text/csv", "text/plain", "text/markdown"):
         if mime in data:
-            return _ANSI.sub("", _text(data[mime]))
-    return json.dumps(data["application/json"]) if "application/json" in data else ""
+            return _texts(data[mime])
+    return (
+        json.JSONEncoder().iterencode(data["application/json"])
+        if "application/json" in data
+        else ()
+    )
 
 
-def _text(value: Any) -> str:
-    return "".join(map(str, value)) if isinstance(value, list) else str(value or "")
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, list):
+        return map(str, value)
+    return (value if isinstance(value, str) else str(value or ""),)
 
 
 def packed(notebook: NotebookNode) -> bytes:
-    """The notebook as it is kept: JSON, deflated. Takes a while for a large one."""
-    return zlib.compress(nbformat.writes(notebook).encode(errors="replace"), 6)
+    """The notebook as it is kept: JSON, deflated. Takes a while for a large one.
+
+    As `nbformat` writes it, but that long texts are lists of pieces, not of lines.
+    """
+    written = strip_transient(split_lines(_in_pieces(copy.deepcopy(notebook))))
+    encoder = json.JSONEncoder(ensure_ascii=False, indent=1, sort_keys=True, separators=(",", ": "))
+    deflate = zlib.compressobj(6)
+    data = [
+        deflate.compress(piece.encode(errors="replace"))
+        for piece in pieces(encoder.iterencode(written))
+    ]
+    return b"".join([*data, deflate.flush()])
+
+
+def _in_pieces(notebook: NotebookNode) -> NotebookNode:
+    for output in chain.from_iterable(cell.get("outputs", ()) for cell in notebook.cells):
+        texts = output if output["output_type"] == "stream" else output.get("data", {})
+        for key, value in texts.items():
+            # JSON may be a text too, which is no list then.
+            if (
+                isinstance(value, str)
+                and len(value) > PIECE_CHARACTERS
+                and not key.endswith("json")
+            ):
+                texts[key] = list(pieces([value]))
+    return notebook
 
 
 def unpacked(data: bytes) -> bytes:

@@ -351,6 +351,8 @@ class CommandStore:
                 raise NotFound("There is no such command.")
             before = row.status
             if before == "waiting":
+                # Not the error of a try before.
+                row.error = None
                 settle(session, row, "cancelled", retryable=False)
             elif before == "running":
                 row.status, row.updated_at = "cancelling", now()

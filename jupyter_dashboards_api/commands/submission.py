@@ -106,10 +106,11 @@ def fields_of(body: Mapping[str, Any], key: str | None, nominal: datetime | None
     `nominal` is the time that macros start from, with its zone; now if it is None.
     """
     macros, arguments = arguments_of(body, nominal)
+    told = with_macros({name: body.get(name) for name in ("name", "tags", "tag")}, macros)
     return {
         "label": text(body, "label"),
-        "name": name_of(body),
-        "tags": tags_of(body),
+        "name": name_of(told),
+        "tags": tags_of(told),
         "macros": macros,
         "arguments": arguments,
         "timeout": number(body, "timeout", least=1),
@@ -188,8 +189,8 @@ def run_request(
         note_id=note_id,
         path=path,
         arguments_text=body.get("arguments") or "",
-        upload_to_source=is_jupyter and flag(body, "upload_to_source", default=True),
-        upload_failures=is_jupyter and flag(body, "upload_failures", default=False),
+        upload_to_source=flag(body, "upload_to_source", default=is_jupyter),
+        upload_failures=flag(body, "upload_failures", default=False),
         **fields,
     )
 
@@ -201,7 +202,16 @@ def arguments_of(
     now = datetime.now(nominal.tzinfo if nominal is not None else UTC)
     try:
         macros = resolved(parsed_macros(body.get("macros")), nominal or now, now)
-        return macros, substituted(parsed_arguments(body.get("arguments")), macros)
+        arguments = parsed_arguments(body.get("arguments"))
+    except DashboardsError as error:
+        raise Refused(error.message) from error
+    return macros, with_macros(arguments, macros)
+
+
+def with_macros(value: Any, macros: Mapping[str, Value]) -> Any:
+    """A JSON value with the macros' values in its texts. Raises `Refused` where it becomes too long."""
+    try:
+        return substituted(value, macros)
     except DashboardsError as error:
         raise Refused(error.message) from error
 

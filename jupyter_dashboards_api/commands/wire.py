@@ -22,7 +22,7 @@ _DATE = re.compile(
 )
 
 
-def json_object(data: bytes, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
+def json_object(data: bytes | bytearray, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
     """The JSON object of a body of at most so many bytes; `{}` for an empty one. Raises `InvalidRequest` or `TooLarge`."""
     if len(data) > most:
         raise TooLarge(f"The body is larger than {most} bytes.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from traitlets import Float, Integer, Unicode
+from traitlets import Bool, Float, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
 from ..errors import Unreadable
@@ -60,7 +60,7 @@ _FLAGS = (
 _WIDTH = 1100
 _MARGIN = 0.45
 """Inches."""
-_PAPER_WIDTH = {"A4": 8.27, "Letter": 8.5}
+_PAPER = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
 _PIXELS_PER_INCH = 96
 _MAX_PAPER = 200 * _PIXELS_PER_INCH
 _LEAST_SCALE = 0.1
@@ -138,6 +138,11 @@ class PageBrowser(LoggingConfigurable):
 
     paper = Unicode("A4", help="""The paper of reports: `A4` or `Letter`.""").tag(config=True)
 
+    grids_on_paper = Bool(
+        False,
+        help="""Whether the PDF of a grid is pages of `paper`, landscape, not one sheet of the grid's own size.""",
+    ).tag(config=True)
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         # Playwright takes pages and files apart in single steps, which are long ones where they are large.
@@ -148,6 +153,7 @@ class PageBrowser(LoggingConfigurable):
         self._kept: _Kept | None = None
         self._busy = 0
         self._idle: asyncio.TimerHandle | None = None
+        self._has_warned = False
         self._ending: set[asyncio.Task[None]] = set()
 
     def require(self) -> str:
@@ -370,10 +376,17 @@ class PageBrowser(LoggingConfigurable):
             self.log.warning("Conversion: the page is drawn before all of it was ready.")
         await tab.evaluate(in_page.FIT)
         await tab.evaluate(in_page.UNPACK)
+        if not self._has_warned and (boxes := str(await tab.evaluate(in_page.BOXES))[:40]):
+            self._has_warned = True
+            self.log.warning(
+                "Conversion: this machine has no font with %r and maybe others, which are empty boxes in pdf and png."
+                " Install fonts-noto-core, fonts-noto-cjk and fonts-noto-color-emoji, or the like.",
+                boxes,
+            )
         return await (self._pdf(tab, page) if kind == "pdf" else self._png(tab, milliseconds))
 
     async def _pdf(self, tab: Page, page: MemoryPage) -> bytes:
-        if page.is_board:
+        if page.is_board and not self.grids_on_paper:
             height = await _height(tab)
             scale = min(1.0, _MAX_PAPER / max(height, 1))
             if scale < _LEAST_SCALE:
@@ -387,10 +400,12 @@ class PageBrowser(LoggingConfigurable):
                 tagged=True,
                 page_ranges="1",
             )
-        across = (_PAPER_WIDTH.get(self.paper, 8.27) - 2 * _MARGIN) * _PIXELS_PER_INCH
+        short, long = _PAPER.get(self.paper, _PAPER["A4"])
+        across = ((long if page.is_board else short) - 2 * _MARGIN) * _PIXELS_PER_INCH
         margin = f"{_MARGIN}in"
         return await tab.pdf(
             format=self.paper,
+            landscape=page.is_board,
             scale=round(across / _WIDTH, 3),
             margin={"top": margin, "bottom": margin, "left": margin, "right": margin},
             print_background=True,

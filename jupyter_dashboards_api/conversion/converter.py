@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Literal
 
 from nbformat import NotebookNode
@@ -11,6 +12,7 @@ from ..dashboards.contents import ContentsStore
 from ..dashboards.rendering import DashboardRenderer
 from ..dashboards.trust import Trust
 from ..errors import Unreadable
+from .beside import PicturesBeside
 from .browser import PageBrowser
 from .exporter import PageExporter
 
@@ -23,11 +25,17 @@ class NotebookConverter:
     """Converts notebooks. Nothing is run: what a notebook holds is what the file shows."""
 
     def __init__(
-        self, renderer: DashboardRenderer, browser: PageBrowser, store: ContentsStore, trust: Trust
+        self,
+        renderer: DashboardRenderer,
+        browser: PageBrowser,
+        beside: PicturesBeside,
+        store: ContentsStore,
+        trust: Trust,
     ) -> None:
         """`store` and `trust` are those of the dashboards, whose folder may be a part of the server's."""
         self._exporter = PageExporter(renderer)
         self._browser = browser
+        self._beside = beside
         self._store = store
         self._trust = trust
 
@@ -51,15 +59,22 @@ class NotebookConverter:
         """
         path = self._store.own_path(api_path)
         trusted = path is not None and self._trust.covers(path)
-        options = {"is_note": is_note, "show_code": show_code, "trusted": trusted}
-        exporter = self._exporter
+        make = partial(
+            self._exporter.page,
+            notebook,
+            api_path,
+            is_note=is_note,
+            show_code=show_code,
+            trusted=trusted,
+            inline=kind == "html",
+        )
         try:
-            if kind == "html":
-                return await asyncio.to_thread(exporter.html, notebook, api_path, **options)
-            page = await asyncio.to_thread(exporter.page, notebook, api_path, **options)
+            page = await asyncio.to_thread(make)
+            if beside := await self._beside.pictures(api_path, page.addresses):
+                page = await asyncio.to_thread(make, beside=beside)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise Unreadable("This file is not a notebook that can be shown.") from error
-        return await self._browser.draw(page, kind)
+        return page.html if kind == "html" else await self._browser.draw(page, kind)
 
     async def stop(self) -> None:
         """Ends the browser."""

@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 from ..dashboards.assets import STATIC, frontend, lab_extensions
+from ..dashboards.outputs import Image
 from ..dashboards.rendering import DashboardRenderer, RenderedDashboard
 from .page import ORIGIN, MemoryPage, Resource, page_policy
 
@@ -60,24 +61,26 @@ class PageExporter:
         self, notebook: NotebookNode, path: str, *, is_note: bool, show_code: bool, trusted: bool
     ) -> bytes:
         """One file with scripts, styles, images and fonts in it."""
-        return self._page(notebook, path, is_note, show_code, trusted, inline=True).html
+        page = self.page(
+            notebook, path, is_note=is_note, show_code=show_code, trusted=trusted, inline=True
+        )
+        return page.html
 
     def page(
-        self, notebook: NotebookNode, path: str, *, is_note: bool, show_code: bool, trusted: bool
-    ) -> MemoryPage:
-        """The same for a browser of ours, which is given the files that it asks for."""
-        return self._page(notebook, path, is_note, show_code, trusted, inline=False)
-
-    def _page(
         self,
         notebook: NotebookNode,
         path: str,
+        *,
         is_note: bool,
         show_code: bool,
         trusted: bool,
-        *,
-        inline: bool,
+        inline: bool = False,
+        beside: Mapping[str, Image] | None = None,
     ) -> MemoryPage:
+        """A page for a browser of ours, which is given the files that it asks for, or (`inline`) with all of them in it.
+
+        `beside` are the pictures that are not in the notebook, by their addresses there.
+        """
         shown = whole_note(notebook) if is_note else notebook
         rendered = self._renderer.render(
             shown,
@@ -87,6 +90,7 @@ class PageExporter:
             # All of them in one answer would be too much for the browser's line to us, and for this server's event loop.
             images_at="" if inline else _IMAGES,
             show_code=show_code and is_note,
+            beside=beside,
         )
         extensions = _extensions(rendered, trusted=trusted) if inline else []
         unused = _unused(rendered) if inline else frozenset()
@@ -111,7 +115,9 @@ class PageExporter:
             image = images.get(path.removeprefix(_IMAGES))
             return Resource(image.mime, image.data) if image is not None else _file(path)
 
-        return MemoryPage(html.encode(), policy, rendered.layout.is_grid, lookup)
+        return MemoryPage(
+            html.encode(), policy, rendered.layout.is_grid, lookup, rendered.addresses
+        )
 
 
 def whole_note(notebook: NotebookNode) -> NotebookNode:

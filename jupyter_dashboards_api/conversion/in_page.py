@@ -35,6 +35,20 @@ FIT = """async () => {
   if (tooWide.length) await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
 
+# Letters and signs that no font has: they are drawn like a letter that there is not.
+BOXES = r"""() => {
+  const context = new OffscreenCanvas(32, 32).getContext("2d", { willReadFrequently: true });
+  context.font = `16px ${getComputedStyle(document.body ?? document.documentElement).fontFamily}`;
+  const drawn = (letter) => {
+    context.clearRect(0, 0, 32, 32);
+    context.fillText(letter, 4, 22);
+    return context.getImageData(0, 0, 32, 32).data.join();
+  };
+  const box = drawn("\u0378");
+  const shown = document.body?.innerText.match(/(?!\p{ASCII})[\p{L}\p{N}\p{S}]/gu) ?? [];
+  return Array.from(new Set(shown)).slice(0, 300).filter((letter) => drawn(letter) === box).slice(0, 10).join(" ");
+}"""
+
 # The window's height is the least that a document says it has.
 HEIGHT = """() => {
   const { scrollHeight, clientHeight } = document.documentElement;

@@ -19,13 +19,17 @@ class Resource:
 
 @dataclass(frozen=True)
 class MemoryPage:
-    """A page and what it may load. `is_board`: a grid, which is one sheet, not a text on pages."""
+    """A page and what it may load. `is_board`: a grid, which is one sheet, not a text on pages.
+
+    `addresses` are those of the pictures that it shows and has not got, as its author has written them.
+    """
 
     html: bytes
     policy: str
     is_board: bool
     lookup: Callable[[str], Resource | None]
     """The file of a path below the origin, if the page may have it. Blocking."""
+    addresses: tuple[str, ...] = ()
 
     def answer(self, url: str, method: str = "GET") -> Resource | None:
         """What is sent for a URL; None for everything that is not ours."""

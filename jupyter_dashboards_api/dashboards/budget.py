@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ..errors import Unavailable
 
-_SMALL = 1024 * 1024
+SMALL = 1024 * 1024
 """Bytes. What is smaller is not counted: a page has many such files, and its viewer should get them all."""
 
 _RETRY_AFTER = 5
@@ -23,7 +23,7 @@ class ByteBudget:
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:
         """For a file of `size` bytes. Raises `Unavailable` when too much is held."""
-        counted = size if size > _SMALL else 0
+        counted = size if size > SMALL else 0
         if counted and self._held and self._held + counted > self._limit:
             raise Unavailable("Too many large files are being sent: try again soon.", _RETRY_AFTER)
         self._held += counted

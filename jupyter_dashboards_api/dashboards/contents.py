@@ -14,11 +14,15 @@ import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import nbformat
 from jupyter_core.utils import ensure_async
+from jupyter_server.services.contents.filemanager import (
+    AsyncFileContentsManager,
+    FileContentsManager,
+)
 from jupyter_server.services.contents.largefilemanager import (
     AsyncLargeFileManager,
     LargeFileManager,
@@ -44,6 +48,8 @@ _MAX_PATH_LENGTH = 1024
 # These managers take a large file in parts; decoding it whole would hold the event loop.
 _CHUNKED_MANAGERS = (LargeFileManager, AsyncLargeFileManager)
 _CHUNK = 1024 * 1024
+
+_FILE_MANAGERS = (FileContentsManager, AsyncFileContentsManager, *_CHUNKED_MANAGERS)
 
 # Unicode's categories of control characters, surrogates (from bytes that are no UTF-8) and line separators.
 _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")
@@ -114,6 +120,17 @@ class ContentsStore:
         self._manager = manager
         self._root = root.strip("/")
 
+    @property
+    def place(self) -> str:
+        """Tells what the contents manager serves from what another one does: its kind, and its root folder if it has one."""
+        kind = type(self._manager)
+        folder = str(getattr(self._manager, "root_dir", ""))
+        if hasattr(self._manager, "_get_os_path"):
+            folder = os.path.realpath(folder)
+        # They show the same, and which of them is the default changes.
+        name = "files" if kind in _FILE_MANAGERS else f"{kind.__module__}.{kind.__qualname__}"
+        return f"{name} {folder}"
+
     def api_path(self, path: str) -> str:
         """The path as the server's other APIs and its kernel manager know it."""
         return "/".join(part for part in (self._root, path) if part)
@@ -141,6 +158,13 @@ class ContentsStore:
         except NotFound:
             return False
         return bool(model["type"] == "notebook")
+
+    async def is_empty(self) -> bool:
+        """Whether the root shows nothing, or is not there. Raises what keeps the contents manager from saying so."""
+        try:
+            return not await self.folder("")
+        except NotFound:
+            return True
 
     async def folder(self, path: str) -> list[Entry]:
         """What a folder holds, in the manager's order, without hidden names and those that no path can have."""
@@ -203,6 +227,28 @@ class ContentsStore:
 
         before(dashboards_before_save)
         after(dashboards_after_save)
+
+    def on_made(self, made: Callable[[str, datetime], None]) -> None:
+        """Has told what is saved where nothing was, whoever saves: its path, and a time at which nothing was there.
+
+        Managers that keep no files on a disk tell nothing: only there it can be looked between a save's two hooks.
+        """
+        on_disk = getattr(self._manager, "_get_os_path", None)
+        if on_disk is None:
+            return
+        new: dict[str, datetime] = {}
+
+        def begins(path: str, model: dict[str, Any]) -> None:
+            new.pop(path, None)
+            if model.get("type") != "directory" and not os.path.lexists(on_disk(path)):
+                new[path] = datetime.now(UTC)
+
+        def ended(path: str) -> None:
+            since = new.pop(path, None)
+            if since is not None:
+                made(path, since)
+
+        self.on_save(begins, ended)
 
     async def save_file(self, path: str, data: bytes) -> None:
         chunked = len(data) > _CHUNK and isinstance(self._manager, _CHUNKED_MANAGERS)

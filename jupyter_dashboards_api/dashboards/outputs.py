@@ -12,15 +12,18 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from bs4 import BeautifulSoup, Tag
 from bs4.builder import ParserRejectedMarkup
 from bs4.element import PreformattedString
 from nbconvert.filters import ansi2html as nbconvert_ansi2html
 
+from ..errors import TooLarge
 from .sanitiser import REFUSED, nothing_but_scripts, sanitised, style_sheet
 from .terminal import overwritten
 from .widgets import VIEW as _WIDGET
@@ -42,6 +45,9 @@ _BOKEH = ("application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.
 
 # A plot's data beyond this would delay the first paint it is meant to hasten.
 MAX_EMBEDDED_JSON = 2_000_000
+
+# A small notebook can show a large picture many times.
+MAX_INLINED = 200 * 1024 * 1024
 
 # Elements of an author's HTML that would act on the page as a whole, and those that stay for what is in them.
 _DROPPED = ("script", "base", "meta", "title")
@@ -67,6 +73,7 @@ _NOT_STORED = (
     "<small>For authors: save it with its widget state, or have it run first.</small></div>"
 )
 
+_ATTACHMENT = "attachment:"
 _DATA_URI = re.compile(r"data:(image/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
@@ -122,6 +129,11 @@ class OutputReader:
     """Those that have been asked for."""
     image_url: Any = None
     """Image name → URL, for images inside HTML."""
+    beside: Mapping[str, Image] = field(default_factory=dict)
+    """Pictures that are no part of the notebook, by the addresses that its HTML has for them."""
+    addresses: dict[str, None] = field(default_factory=dict)
+    """Those of all pictures in its HTML that are no part of the notebook, in their order; of a file only."""
+    _inlined: int = field(default=0, init=False)
 
     def pieces(self, outputs: Iterable[Mapping[str, Any]], cell_index: int) -> list[Piece]:
         """The pieces of a code cell's outputs, in order."""
@@ -166,15 +178,17 @@ class OutputReader:
             found.append(output)
         return found
 
-    def clean_html(self, html: str) -> str:
+    def clean_html(self, html: str, attachments: Any = None) -> str:
         """The author's HTML, balanced, without scripts, its embedded images made into URLs; sanitised unless trusted.
 
         An unclosed or stray tag would otherwise take the rest of the page with it, and scripts would not run anyway:
-        they have no nonce. A whole HTML document becomes a part of the page.
+        they have no nonce. A whole HTML document becomes a part of the page. `attachments` are those of the cell, of whatever
+        form; the text of a picture that is not among them is left.
         """
         if html.count("<") - html.count(">") > _MAX_UNFINISHED or _depth(html) > _MAX_DEPTH:
             return f"<pre>{_escape(html)}</pre>"
         soup = _parsed(html)
+        attached = cache(lambda name: self._attached(name, attachments))
         for node in list(soup.descendants):
             if node.decomposed:
                 continue
@@ -182,23 +196,34 @@ class OutputReader:
                 # Comments, declarations and the like: a browser may see their end sooner than this parser.
                 node.extract()
             elif isinstance(node, Tag):
-                self._clean_tag(node)
+                self._clean_tag(node, attached)
         if self.trusted:
             return str(soup)
         sheets = (style_sheet("".join(map(str, tag.contents))) for tag in soup.find_all("style"))
         # After the parser above, which reads HTML less strictly than browsers do.
         return sanitised(str(soup), "".join(sheets))
 
-    def _clean_tag(self, tag: Tag) -> None:
+    def _clean_tag(self, tag: Tag, attached: Callable[[str], Image | None]) -> None:
         if tag.name in _DROPPED and not (tag.name == "title" and tag.find_parent("svg")):
             tag.decompose()
         elif tag.name in _UNWRAPPED:
             tag.unwrap()
         elif tag.name == "img":
-            match = _DATA_URI.fullmatch(str(tag.get("src", "")))
-            image = match and self._image(match[1], match[2])
-            if image:
+            address = str(tag.get("src", ""))
+            is_attached = address.startswith(_ATTACHMENT)
+            if match := _DATA_URI.fullmatch(address):
+                image = self._image(match[1], match[2])
+            elif is_attached:
+                image = attached(address.removeprefix(_ATTACHMENT))
+            else:
+                image = self.beside.get(address)
+                if self.complete:
+                    self.addresses[address] = None
+            if image is not None:
+                self.images[image.name] = image
                 tag["src"] = self.image_url(image.name)
+            elif is_attached:
+                tag.replace_with(str(tag.get("alt", "")))
             if not tag.has_attr("alt"):
                 tag["alt"] = ""
         elif tag.name == "input" and tag.get("type") == "checkbox":
@@ -291,6 +316,24 @@ class OutputReader:
             if image is not None:
                 return Piece("image", mime, image=image, alt=alt)
         return None
+
+    def _attached(self, name: str, attachments: Any) -> Image | None:
+        """An attachment of a cell. Markdown has encoded what its text says; the name itself is plain."""
+        if not isinstance(attachments, Mapping):
+            return None
+        bundle = attachments.get(unquote(name), attachments.get(name))
+        found = self._picture(bundle, {}, "") if isinstance(bundle, Mapping) else None
+        return found.image if found is not None else None
+
+    def data_uri(self, name: str) -> str:
+        """The `data:` URI of an image that is shown. Raises `TooLarge` when all of them have got too much by now."""
+        uri = self.images[name].data_uri
+        self._inlined += len(uri)
+        if self._inlined > MAX_INLINED:
+            raise TooLarge(
+                f"The pictures of this notebook, each as often as it is shown, have more than {MAX_INLINED} bytes."
+            )
+        return uri
 
     def _image(self, mime: str, text: str, metadata: Any = None) -> Image | None:
         extension = _IMAGE_EXTENSIONS.get(mime)

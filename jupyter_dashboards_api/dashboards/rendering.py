@@ -19,12 +19,12 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbconvert.exporters.templateexporter import TemplateExporter
 from nbconvert.filters import Highlight2HTML
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
 
 from .layout import CellInfo, Layout, Placement, layout_of
+from .markdown import markdown
 from .outputs import Image, OutputReader, Piece
 from .stamp import executed_at
 from .widgets import stored_models
@@ -51,6 +51,8 @@ class RenderedDashboard:
     """For an export: the states of the widgets that it shows, by their ids."""
     executed_at: datetime | None = None
     """When a run has written these outputs; None for others."""
+    addresses: tuple[str, ...] = ()
+    """For an export: where the HTML of its cells looks for the pictures that are not in the notebook, as written there."""
 
     @property
     def size(self) -> int:
@@ -105,12 +107,14 @@ class DashboardRenderer(LoggingConfigurable):
         inline: bool = False,
         images_at: str = "",
         show_code: bool = False,
+        beside: Mapping[str, Image] | None = None,
     ) -> RenderedDashboard:
         """Renders a notebook of nbformat 4; `path` is its contents path, for the URLs of its images.
 
         HTML of the author's is sanitised unless the notebook is `trusted`. With `inline` the body has all that it
         shows, images, widgets, a trusted author's scripts and plots of any size, and is not compressed; `images_at` is a URL
-        that images have instead, each by its name. With `show_code` it has the code of the cells. All that is for exports only.
+        that images have instead, each by its name. `beside` are pictures by their addresses. With `show_code` it has the code
+        of the cells, and what quotes code: tracebacks and stderr. All that is for exports only.
         """
         layout = layout_of(
             notebook.metadata,
@@ -118,20 +122,17 @@ class DashboardRenderer(LoggingConfigurable):
             view,
         )
         reader = OutputReader(
-            show_tracebacks=self._show_tracebacks,
-            show_stderr=self._show_stderr,
+            show_tracebacks=self._show_tracebacks or show_code,
+            show_stderr=self._show_stderr or show_code,
             error_text=self._error_text,
             trusted=trusted,
+            beside=beside or {},
             image_url=lambda name: f"{self._images_url}/{name}?path={quote(path, safe='')}",
         )
         if inline:
             reader.complete = True
             reader.models = stored_models(notebook.metadata)
-            reader.image_url = (
-                (lambda name: images_at + name)
-                if images_at
-                else (lambda name: reader.images[name].data_uri)
-            )
+            reader.image_url = (lambda name: images_at + name) if images_at else reader.data_uri
         cells = [
             _view_of_cell(notebook.cells[placement.index], placement, reader)
             for placement in layout.cells
@@ -166,6 +167,7 @@ class DashboardRenderer(LoggingConfigurable):
             images=reader.images,
             widgets=reader.widgets(),
             executed_at=executed,
+            addresses=tuple(reader.addresses),
         )
 
     def payload(self, notebook: NotebookNode, view: str | None = None) -> list[dict[str, Any]]:
@@ -184,7 +186,7 @@ class DashboardRenderer(LoggingConfigurable):
             show_stderr=self._show_stderr,
             error_text=self._error_text,
         )
-        reader.image_url = lambda name: reader.images[name].data_uri
+        reader.image_url = reader.data_uri
         found: list[dict[str, Any]] = []
         for placement in layout.cells:
             seen = _view_of_cell(notebook.cells[placement.index], placement, reader)
@@ -225,7 +227,7 @@ def _view_of_cell(cell: NotebookNode, placement: Placement, reader: OutputReader
         "pieces": [],
     }
     if cell.cell_type == "markdown":
-        seen["html"] = reader.clean_html(markdown(cell.source, cell.get("attachments")))
+        seen["html"] = reader.clean_html(markdown(cell.source), cell.get("attachments"))
     else:
         seen["pieces"] = [
             # Outputs of IPython.display.Markdown are markdown like a cell's.
@@ -244,7 +246,8 @@ def _deflated(body: bytes) -> bytes:
 
 def _code(notebook: NotebookNode) -> dict[int, str]:
     """The code of the cells as HTML with classes of Pygments, by the cells' positions."""
-    language = notebook.metadata.get("language_info", {})
+    stated = notebook.metadata.get("language_info")
+    language = stated if isinstance(stated, Mapping) else {}
     lexer = language.get("pygments_lexer") or language.get("name") or "ipython3"
     highlight = Highlight2HTML(pygments_lexer=str(lexer))
     return {
@@ -265,17 +268,6 @@ def _plain(piece: Piece) -> dict[str, Any]:
         "data": json.loads(piece.data) if piece.data is not None else None,
     }
     return {name: value for name, value in told.items() if value not in ("", None)}
-
-
-def markdown(source: str, attachments: Mapping[str, Any] | None = None) -> str:
-    """Markdown as HTML by nbconvert's own dialect; maths is left as text for the client's typesetter."""
-    renderer = IPythonRenderer(
-        escape=False,
-        # With an empty link text instead, all that follows a heading would become a link.
-        exclude_anchor_links=True,
-        attachments=dict(attachments or {}),
-    )
-    return str(MarkdownWithMath(renderer=renderer).render(_characters(source)))
 
 
 def _heading(html: str) -> str:

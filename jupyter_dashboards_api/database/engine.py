@@ -25,6 +25,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..errors import Unavailable
 from .backends import READ_ONLY, create, fault, is_shared, postgres_arguments
+from .default_file import default_file
 from .migrations import upgrade
 
 URL_VARIABLE = "JUPYTER_DASHBOARDS_DATABASE_URL"
@@ -41,7 +42,8 @@ class Database(LoggingConfigurable):
     url = Unicode(
         help=f"""Where the database is, as a SQLAlchemy URL: `sqlite:///PATH` or `postgresql+psycopg://USER@HOST/NAME`.
         The default is the environment variable `{URL_VARIABLE}`, so that a password need not be in a file or on a command
-        line; without it, the file `dashboards.sqlite` in Jupyter's data folder.""",
+        line; without it, the file `dashboards.sqlite` in Jupyter's data folder. A server with other notebooks than the one
+        that used that file first has a file of its own there, which its log names.""",
     ).tag(config=True)
 
     busy_timeout = Float(
@@ -56,10 +58,12 @@ class Database(LoggingConfigurable):
         stated = os.environ.get(URL_VARIABLE)
         if stated:
             return stated
-        return f"sqlite:///{Path(jupyter_data_dir()) / 'dashboards.sqlite'}"
+        return f"sqlite:///{default_file(Path(jupyter_data_dir()), self._place, self.log)}"
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, place: str | None = None, **options: Any) -> None:
+        """`place` says where the notebooks are that the paths in it name; None: in the place of the first server."""
         super().__init__(**options)
+        self._place = place
         self._engine: Engine | None = None
         self._opening = threading.Lock()
         # SQLite has one writer at a time: here they take turns in order, and don't hold up those who read.

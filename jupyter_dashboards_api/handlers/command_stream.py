@@ -45,18 +45,20 @@ class CommandStreamHandler(_CommandHandler):
             # nginx would gather the events.
             self.set_header("X-Accel-Buffering", "no")
             self.set_header("X-Content-Type-Options", "nosniff")
+            heartbeat = self.commands.stream_heartbeat
             found = news(
-                self.commands.store,
-                command.id,
-                self._bell,
-                offset=offset,
-                heartbeat=self.commands.stream_heartbeat,
+                self.commands.store, command.id, self._bell, offset=offset, heartbeat=heartbeat
             )
+            loop = asyncio.get_running_loop()
+            looked = loop.time()
             try:
                 async with aclosing(found) as events:
                     async for event in events:
-                        if event is None and not await self._still_permitted():
-                            break
+                        # A stream that is never silent has no heartbeats.
+                        if event is None or loop.time() - looked >= heartbeat:
+                            if not await self._still_permitted():
+                                break
+                            looked = loop.time()
                         self.write(_text_of(event))
                         await asyncio.wait_for(asyncio.ensure_future(self.flush()), _STUCK)
             except (StreamClosedError, TimeoutError):

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import nbformat
 from tornado.web import authenticated
 
 from ..commands.convert_submission import CONVERT
-from ..commands.copy_page import copy_page
 from ..commands.history import history_query
 from ..commands.intake import request_of, rerun_request
 from ..commands.models import CommandInfo
-from ..commands.results import columns, unpacked
+from ..commands.results import columns, is_cut, unpacked
 from ..commands.submission import KEY_FIELD, Refused
 from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
 from ..errors import Conflict, InvalidRequest, NotFound, Unreadable
-from .commands_base import CommandsAPIHandler, command_model, content_disposition
+from .commands_base import CommandsAPIHandler, command_model, content_disposition, json_with
 
 NOT_DONE = "Command is not done. Results are unavailable."
+NOT_KEPT = "The outputs of this command are not kept any more."
 
 
 class CommandsHandler(CommandsAPIHandler):
@@ -40,12 +43,7 @@ class CommandsHandler(CommandsAPIHandler):
                 command = await self.commands.submit(submission)
         except Conflict as error:
             raise Refused(error.message) from error
-        throttled = await self.commands.throttled([command])
-        model = command_model(command, throttled=command.id in throttled)
-        if command.callback_secret is not None:
-            # This once.
-            model["callback_secret"] = command.callback_secret
-        self.send(model)
+        await self.send_new(command)
 
     @authenticated
     async def get(self) -> None:
@@ -55,8 +53,9 @@ class CommandsHandler(CommandsAPIHandler):
         wanted, is_empty = query.wanted, query.is_empty
         if query.user_id is not None:
             names = await self.commands.store.owners()
-            owner = next((name for name in names if user_id(name) == query.user_id), None)
-            wanted, is_empty = replace(wanted, owner=owner), is_empty or owner is None
+            # Several names may have one number.
+            owners = tuple(name for name in names if user_id(name) == query.user_id)
+            wanted, is_empty = replace(wanted, owners=owners), is_empty or not owners
         found: list[CommandInfo] = []
         more = False
         if not is_empty:
@@ -88,19 +87,23 @@ class _CommandHandler(CommandsAPIHandler):
         return await self.commands.store.get(number)
 
     async def send_file(self, command: CommandInfo) -> None:
-        """Sends the file that a conversion has made. Raises `NotFound`."""
+        """Sends the file that a conversion has made. Raises `NotFound`, or `Unreadable` when it is not kept any more."""
+        if command.command_type != CONVERT:
+            raise NotFound("This command has made no file.")
         file = await self.commands.store.file_of(command.id)
         if file is None:
-            raise NotFound("This command has made no file.")
+            raise Unreadable(NOT_KEPT)
         is_html = file.mime == "text/html"
         if is_html:
             # It is a user's content on this server's origin: its scripts are of no origin.
             self.set_header("Content-Security-Policy", "sandbox allow-scripts")
         self.set_header("Content-Disposition", content_disposition(file.name))
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-        kind = f"{file.mime}; charset=UTF-8" if is_html else file.mime
-        self.finish(file.data, set_content_type=kind)
+        sending = self.send_bytes(
+            file.data, f"{file.mime}; charset=UTF-8" if is_html else file.mime
+        )
+        del file
+        await sending
 
 
 class CommandHandler(_CommandHandler):
@@ -166,8 +169,7 @@ class CommandRerunHandler(_CommandHandler):
                 new = await self.commands.submit(await self.commands.intake.again(request))
         except Conflict as error:
             raise Refused(error.message) from error
-        throttled = await self.commands.throttled([new])
-        self.send(command_model(new, throttled=new.id in throttled))
+        await self.send_new(new)
 
 
 class CommandResultsHandler(_CommandHandler):
@@ -184,14 +186,14 @@ class CommandResultsHandler(_CommandHandler):
             else:
                 self.send({"inline": False, "result_location": _locations(command)})
             return
+        await self.send_bytes(await self._answer(command))
+
+    async def _answer(self, command: CommandInfo) -> bytes:
         found = await self.commands.store.result_of(command.id)
-        text = found[0] if found else ""
-        if self.flag("raw"):
-            self.set_header("X-Content-Type-Options", "nosniff")
-            self.set_header("Cache-Control", "no-store")
-            self.finish(text, set_content_type="text/plain; charset=UTF-8")
-            return
-        self.send({"inline": True, "results": columns(text)})
+        if found is None:
+            raise Unreadable(NOT_KEPT)
+        text, raw = found[0], self.flag("raw")
+        return await self.made(len(text), lambda: _results({}, text, raw=raw))
 
 
 class CommandFileHandler(_CommandHandler):
@@ -211,18 +213,25 @@ class CommandStatusResultsHandler(_CommandHandler):
     @authenticated
     async def get(self, command_id: str) -> None:
         command = await self.command(command_id)
-        found = await self.commands.store.result_of(command.id) if command.is_final else None
-        model = command_model(command)
-        self.send(
-            {
-                "id": str(command.id),
-                "status": command.status,
-                "progress": command.progress,
-                "error": command.error,
-                **_results(command, found[0] if found else None, raw=self.flag("raw")),
-                "path": model["path"],
-            }
-        )
+        await self.send_bytes(await self._answer(command))
+
+    async def _answer(self, command: CommandInfo) -> bytes:
+        model = {
+            "id": str(command.id),
+            "status": command.status,
+            "progress": command.progress,
+            "error": command.error,
+            "path": command_model(command)["path"],
+        }
+        if command.status == "done" and command.command_type == CONVERT:
+            place = {"inline": False, "results": None, "result_location": _locations(command)}
+            return json.dumps({**model, **place}).encode()
+        is_done = command.status == "done"
+        found = await self.commands.store.result_of(command.id) if is_done else None
+        if found is None:
+            return json.dumps({**model, "inline": True, "results": None}).encode()
+        text, raw = found[0], self.flag("raw")
+        return await self.made(len(text), lambda: _results(model, text, raw=raw))
 
 
 class CommandLogsHandler(_CommandHandler):
@@ -231,16 +240,20 @@ class CommandLogsHandler(_CommandHandler):
     @authenticated
     async def get(self, command_id: str) -> None:
         command = await self.command(command_id)
-        data = (await self.commands.store.log_of(command.id)).encode()
+        new = await self._since(command, self._offset("err_file_processed"))
         # All of it is kept from the beginning (`err`): the log that may still be lost (`tmp`) has always nothing. The
         # Python client counts in bytes and prints that many characters from the end, so only what is new is sent.
-        new = data[self._offset("err_file_processed") :]
         self._offset("tmp_file_processed")
         self.set_header("err_length", str(len(new)))
         self.set_header("tmp_length", "0")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-        self.finish(new, set_content_type="text/plain; charset=UTF-8")
+        sending = self.send_bytes(new, "text/plain; charset=UTF-8")
+        del new
+        await sending
+
+    async def _since(self, command: CommandInfo, offset: int) -> bytes:
+        log = await self.commands.store.log_of(command.id)
+        return await self.made(len(log), lambda: log.encode()[offset:])
 
     def _offset(self, name: str) -> int:
         offset = read_number(self.get_query_argument(name, "") or "0")
@@ -255,9 +268,12 @@ class CommandErrorLogsHandler(_CommandHandler):
     @authenticated
     async def get(self, command_id: str) -> None:
         command = await self.command(command_id)
+        await self.send_bytes(await self._answer(command))
+
+    async def _answer(self, command: CommandInfo) -> bytes:
         failed = command.status == "error"
         log = await self.commands.store.log_of(command.id) if failed else ""
-        self.send({"error_log": log})
+        return await self.made(len(log), lambda: json_with({}, "error_log", log))
 
 
 class CommandJobsHandler(_CommandHandler):
@@ -281,30 +297,38 @@ class CommandNotebookHandler(_CommandHandler):
         if wanted not in ("ipynb", "html"):
             raise InvalidRequest("format must be ipynb or html.")
         command = await self.command(command_id)
-        found = await self.commands.store.result_of(command.id)
-        if found is None:
-            raise Unreadable(NOT_DONE)
-        data = await asyncio.to_thread(unpacked, found[1])
-        kind, media_type = "ipynb", "application/x-ipynb+json"
+        kind = "application/x-ipynb+json"
         if wanted == "html":
-            data = await asyncio.to_thread(copy_page, data, command.path)
-            kind, media_type = "html", "text/html; charset=UTF-8"
-            # It is a user's content on this server's origin.
-            self.set_header("Content-Security-Policy", "sandbox")
-        name = f"command-{command.id}.{kind}"
+            kind = "text/html; charset=UTF-8"
+            # It is a user's content on this server's origin: its scripts are of no origin.
+            self.set_header("Content-Security-Policy", "sandbox allow-scripts")
+        name = f"command-{command.id}.{wanted}"
         self.set_header("Content-Disposition", f'attachment; filename="{name}"')
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-        self.finish(data, set_content_type=media_type)
+        await self.send_bytes(await self._copy(command, as_page=wanted == "html"), kind)
+
+    async def _copy(self, command: CommandInfo, *, as_page: bool) -> bytes:
+        found = await self.commands.store.result_of(command.id)
+        if found is None:
+            raise Unreadable(NOT_KEPT if command.status == "done" else NOT_DONE)
+        kept = found[1]
+        if not kept:
+            raise Unreadable("This conversion has not run its notebook: there is no executed copy.")
+
+        data = await self.made(len(kept), lambda: unpacked(kept), is_slow=True)
+        if not as_page:
+            return data
+        notebook = await asyncio.to_thread(nbformat.reads, data.decode(), 4)
+        return await self.commands.converter.convert(
+            notebook, command.path, "html", is_note=True, show_code=True
+        )
 
 
 def _locations(command: CommandInfo) -> list[str]:
     return [f"commands/{command.id}/results?raw=true"]
 
 
-def _results(command: CommandInfo, text: str | None, *, raw: bool) -> dict[str, Any]:
-    if command.command_type == CONVERT and command.status == "done":
-        return {"inline": False, "results": None, "result_location": _locations(command)}
-    if command.status != "done":
-        return {"inline": True, "results": None}
-    return {"inline": True, "results": text if raw else columns(text or "")}
+def _results(model: Mapping[str, Any], text: str, *, raw: bool) -> bytes:
+    """The answer with the outputs as text; it says so where there were more than are kept."""
+    cut = {"truncated": True} if is_cut(text) else {}
+    return json_with({**model, "inline": True, **cut}, "results", text if raw else columns(text))

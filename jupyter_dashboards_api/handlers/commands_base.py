@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +15,15 @@ from urllib.parse import quote
 from ..commands.manager import CommandsManager
 from ..commands.models import CommandInfo
 from ..commands.wire import json_object, nominal_time, read_flag, seconds, timestamp, user_id
+from ..dashboards.budget import SMALL
+from ..errors import Unavailable
 from .base import DashboardsAPIHandler
+from .delivery import DeliveryMixin
+
+_PIECE_CHARACTERS = 256 * 1024
 
 
-class CommandsAPIHandler(DashboardsAPIHandler):
+class CommandsAPIHandler(DeliveryMixin, DashboardsAPIHandler):
     """A handler whose errors are `{"error": {"error_code", "error_message"}}`, the code being the HTTP status."""
 
     @property
@@ -38,9 +44,45 @@ class CommandsAPIHandler(DashboardsAPIHandler):
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps(value))
 
+    async def send_bytes(self, data: bytes, media_type: str = "application/json") -> None:
+        """Answers with bytes, which may be many. Raises `Unavailable` when too much is under way."""
+        self.set_header("Cache-Control", "no-store")
+        if len(data) <= SMALL:
+            self.finish(data, set_content_type=media_type)
+            return
+        sending = self.deliver(data, set_content_type=media_type)
+        del data
+        await sending
+
+    async def send_new(self, command: CommandInfo) -> None:
+        """Answers with a command that was just made, or found by its key."""
+        try:
+            throttled = bool(await self.commands.throttled([command]))
+        except Unavailable:
+            # Clients take a 503 for leave to send it again, and it is made already.
+            throttled = False
+        model = command_model(command, throttled=throttled)
+        if command.callback_secret is not None:
+            # This once.
+            model["callback_secret"] = command.callback_secret
+        self.send(model)
+
     def flag(self, name: str) -> bool:
         """A query argument that says yes, in any client's spelling."""
         return read_flag(self.get_query_argument(name, ""))
+
+
+def json_with(model: Mapping[str, Any], name: str, text: str) -> bytes:
+    """The JSON of a model with one more field, whose text may be long.
+
+    A step over a whole text would keep the event loop from running, from another thread too.
+    """
+    head = json.dumps(model)[:-1] + (", " if model else "")
+    pieces = (
+        json.dumps(text[at : at + _PIECE_CHARACTERS])[1:-1].encode()
+        for at in range(0, len(text), _PIECE_CHARACTERS)
+    )
+    return b"".join([f'{head}"{name}": "'.encode(), *pieces, b'"}'])
 
 
 def nominal_text(iso: str | None) -> str | None:

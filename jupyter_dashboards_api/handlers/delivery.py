@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..dashboards.budget import SMALL
 from ..dashboards.pages import gzip_around, gzip_whole
 from ..dashboards.rendering import RenderedDashboard
 from .base import DashboardsHandlerMixin
@@ -22,6 +23,12 @@ class DeliveryMixin(DashboardsHandlerMixin):
     if TYPE_CHECKING:
         finish: Any
         log: Any
+
+    _delivers = False
+
+    def compute_etag(self) -> str | None:
+        # Tornado hashes an answer in the event loop.
+        return None if self._delivers else super().compute_etag()  # type: ignore[misc]
 
     async def body_between(
         self,
@@ -45,8 +52,20 @@ class DeliveryMixin(DashboardsHandlerMixin):
         async with self.dashboards.cache.few_at_once:
             return await asyncio.to_thread(made)
 
+    async def made(self, size: int, make: Callable[[], bytes], *, is_slow: bool = False) -> bytes:
+        """What `make` returns, which is made of `size` bytes: a little at once, much of it, or what is slow, in a thread.
+
+        Raises `Unavailable` when too much of others is under way.
+        """
+        if size <= SMALL and not is_slow:
+            return make()
+        with self.dashboards.files_under_way.hold(size):
+            async with self.dashboards.cache.few_at_once:
+                return await asyncio.to_thread(make)
+
     async def deliver(self, data: bytes, **options: Any) -> None:
         """Sends the answer. Raises `Unavailable` when too much of others is under way."""
+        self._delivers = True
         with self.dashboards.files_under_way.hold(len(data)):
             sending = self.finish_in_time(data, **options)
             # The connection has a copy.

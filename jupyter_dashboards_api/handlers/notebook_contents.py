@@ -9,17 +9,22 @@ import nbformat
 from tornado.web import authenticated
 
 from ..commands.wire import json_object, timestamp
-from ..dashboards.contents import clean_path, parent_path
-from ..errors import Conflict, InvalidRequest, Unreadable
+from ..dashboards.contents import clean_path
+from ..errors import InvalidRequest, Unreadable
 from .commands_base import CommandsAPIHandler
 from .notebook_lookup import notebook_model
+from .streamed import StreamedBodyHandler
 
 _MAX_NAME = 255
 """Bytes: what file systems take."""
 
 
-class NotebookContentsHandler(CommandsAPIHandler):
+class NotebookContentsHandler(StreamedBodyHandler, CommandsAPIHandler):
     """`/api/v1.2/jupyter_notebooks/contents/PATH/NAME`."""
+
+    @property
+    def largest_body(self) -> int:
+        return self.dashboards.uploads.max_upload_size
 
     @authenticated
     async def put(self, path: str) -> None:
@@ -27,25 +32,20 @@ class NotebookContentsHandler(CommandsAPIHandler):
 
         `name` and `path` of the body, which the API documents, say the same as the URL and are not looked at.
         """
+        sent = self.received()
         place = clean_path(path)
         if not place.endswith(".ipynb"):
             raise InvalidRequest("The path must name a notebook, with its extension .ipynb.")
         if any(len(segment.encode()) > _MAX_NAME for segment in place.split("/")):
             raise InvalidRequest(f"A name in the path must have at most {_MAX_NAME} bytes.")
-        most = self.dashboards.uploads.max_upload_size
-        body = await asyncio.to_thread(json_object, self.request.body, most)
+        body = await asyncio.to_thread(json_object, sent, self.largest_body)
+        del sent
         if body.get("type", "notebook") != "notebook":
             raise Unreadable("type must be notebook.")
         data = await asyncio.to_thread(_notebook_file, body.get("content"))
-        contents = self.commands.contents
-        there = await contents.stat(place)
-        if there is not None and there.kind == "directory":
-            raise Conflict("A folder has this name.")
-        await contents.make_folders(parent_path(place))
         # As a file: whether its outputs are trusted is not for who sends it to say.
-        await contents.save_file(place, data)
+        entry = await self.dashboards.uploads.put(self.commands.contents, place, data)
         await self.record("upload", place)
-        entry = await contents.stat(place)
         changed = timestamp(entry.last_modified) if entry is not None else None
         folder, _, name = place.rpartition("/")
         self.send(
@@ -67,7 +67,8 @@ def _notebook_file(content: Any) -> bytes:
     try:
         notebook = nbformat.from_dict(content)
         nbformat.validate(notebook)
-        return str(nbformat.writes(notebook)).encode()
+        # NaN and infinities are no JSON, though Python reads and writes them.
+        return str(nbformat.writes(notebook, allow_nan=False)).encode()
     except Exception as error:
         # The library raises whatever a field happens to make of its code.
         reason = str(error).partition("\n")[0][:200]

@@ -12,22 +12,26 @@ from tornado.web import authenticated
 
 from ..commands.parameters import declared
 from ..commands.wire import read_number
-from ..dashboards.contents import clean_path
+from ..dashboards.contents import clean_path, join_path
+from ..dashboards.finder import INDEX
 from ..errors import InvalidRequest, NotFound
 from ..notebooks.registry import NotebookId
 from .commands_base import CommandsAPIHandler
 
 
 class _LookupHandler(CommandsAPIHandler):
-    async def notebook_at(self, path: str) -> NotebookId:
+    async def notebook_at(self, path: str, *, or_in: bool = False) -> NotebookId:
         """The notebook at a path of the contents manager, with ids from now on. Raises `NotFound`.
 
-        A slash at the beginning is the contents API's spelling, and means the same.
+        With `or_in` also the one that makes a folder a dashboard, by the folder's path. A slash at the beginning is the contents API's spelling, and means the same.
         """
         clean = clean_path(path)
         if not clean:
             raise InvalidRequest("Name the notebook: ?path=")
         entry = await self.commands.contents.stat(clean)
+        if or_in and entry is not None and entry.kind == "directory":
+            clean = join_path(clean, INDEX)
+            entry = await self.commands.contents.stat(clean)
         if entry is None or entry.kind != "notebook":
             raise NotFound("There is no notebook at this path.")
         return await self.commands.notebooks.identify(clean)
@@ -47,7 +51,7 @@ class DashboardLookupHandler(_LookupHandler):
 
     @authenticated
     async def get(self) -> None:
-        notebook = await self.notebook_at(self.get_query_argument("path", ""))
+        notebook = await self.notebook_at(self.get_query_argument("path", ""), or_in=True)
         self.send({"notebook_dashboards": [notebook_model(notebook)]})
 
 

@@ -365,7 +365,7 @@ ROUTES: tuple[Route, ...] = (
         "Save a notebook, a new one or in the place of another.",
     ),
     Route(
-        rf"{_ANY_API}/(?P<path>.*)",
+        rf"{_ANY_API}{_PATH}",
         CommandsElsewhereHandler,
         {
             **dict.fromkeys(("GET", "HEAD"), READ_COMMANDS),

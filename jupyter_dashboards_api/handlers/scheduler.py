@@ -31,6 +31,7 @@ from ..schedules.wire import (
     read_count,
     read_name,
     read_statuses,
+    schedule_model,
 )
 from .scheduler_base import SchedulerAPIHandler, unprocessable
 
@@ -43,7 +44,8 @@ class _MakingHandler(SchedulerAPIHandler):
         new = new_schedule(request, owner, command.notebook_id)
         with unprocessable():
             (made,) = await self.schedules.create([new])
-        self.send({**await self.model(made), **_secret(request, request.webhook is not None)})
+        # Nothing is asked of the database now: a 503 would be taken for leave to send it again.
+        self.send({**schedule_model(made), **_secret(request, request.webhook is not None)})
 
 
 class SchedulesHandler(_MakingHandler):
@@ -205,7 +207,7 @@ class ScheduleRunHandler(SchedulerAPIHandler):
         schedule = await self.schedule(schedule_id)
         with unprocessable():
             action = await self.schedules.run_now(schedule.id)
-        await self.send_action(action)
+        await self.send_new_action(action)
 
 
 def _require_own(schedule: ScheduleInfo) -> None:

@@ -81,7 +81,7 @@ class ActionRerunHandler(SchedulerAPIHandler):
         """Answers with the new action."""
         with unprocessable():
             again = await self.schedules.rerun(action.id)
-        await self.send_action(again)
+        await self.send_new_action(again)
 
 
 class ScheduleInstancesHandler(SchedulerAPIHandler):

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..commands.models import CommandInfo
 from ..commands.wire import read_number
-from ..errors import InvalidRequest, NotFound, Unreadable
+from ..errors import InvalidRequest, NotFound, Unavailable, Unreadable
 from ..schedules.manager import SchedulesManager
 from ..schedules.models import ActionInfo, ScheduleInfo
 from ..schedules.store import ScheduleFilter
@@ -92,10 +92,18 @@ class SchedulerAPIHandler(CommandsAPIHandler):
             found.append(action_model(action, shown, files, missing))
         return found
 
-    async def send_action(self, action: ActionInfo, **more: Any) -> None:
+    async def send_action(self, action: ActionInfo) -> None:
         """Answers with an action."""
         (model,) = await self.action_models([action])
-        self.send({**model, **more})
+        self.send(model)
+
+    async def send_new_action(self, action: ActionInfo) -> None:
+        """Answers with an action that was just made."""
+        try:
+            await self.send_action(action)
+        except Unavailable:
+            # Clients take a 503 for leave to send it again, and it is made already.
+            self.send(action_model(action, None, (), ()))
 
 
 def _command(command: CommandInfo, throttled: frozenset[int]) -> dict[str, Any]:

@@ -4,76 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import Any
 from urllib.parse import quote
 
 from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError, parse_body_arguments
-from tornado.web import authenticated, stream_request_body
+from tornado.web import authenticated
 
-from ..errors import DashboardsError, InvalidRequest, TooLarge
+from ..errors import DashboardsError, InvalidRequest
 from ..notebooks.uploads import NotebookUploads
-from .base import DashboardsAPIHandler
-
-_DRAINED = 16 * 1024 * 1024
-"""Bytes of a refused body that are read and dropped: a client that sends before it listens then gets the answer, where
-closing the connection at once would reset it."""
+from .streamed import StreamedBodyHandler
 
 _MAX_DELETE_BODY = 64 * 1024
 
 
-@stream_request_body
-class NotebookHandler(DashboardsAPIHandler):
-    """Takes uploads and deletes dashboards.
-
-    The body is streamed: who calls, and whether they may, is decided before a byte of it is read.
-    """
-
-    _refusal: DashboardsError | None = None
-    _dropped = 0
+class NotebookHandler(StreamedBodyHandler):
+    """Takes uploads and deletes dashboards."""
 
     @property
     def uploads(self) -> NotebookUploads:
         return self.dashboards.uploads
 
-    async def prepare(self, **options: Any) -> None:
-        await super().prepare(**options)
-        if self._finished:
-            return
-        self._body = bytearray()
-        posting = self.request.method == "POST"
-        self._limit = self.uploads.max_upload_size if posting else _MAX_DELETE_BODY
-        # `data_received` counts; tornado's own limit would end the connection without an answer.
-        self.request.connection.set_max_body_size(sys.maxsize)
-        headers = self.request.headers
-        declared = headers.get("Content-Length", "")
-        if declared.isdecimal() and int(declared) > self._limit:
-            self._refusal = self._too_large()
-        elif posting and not headers.get("Content-Type", "").startswith("multipart/form-data"):
-            self._refusal = InvalidRequest("Send the file as multipart/form-data.")
-        # Nothing is under way yet when the client waits to be asked for its body.
-        if self._refusal and headers.get("Expect", "").lower() == "100-continue":
-            raise self._refusal
+    @property
+    def largest_body(self) -> int:
+        return self.uploads.max_upload_size if self._posting else _MAX_DELETE_BODY
 
-    def data_received(self, chunk: bytes) -> None:
-        if self._refusal is None and len(self._body) + len(chunk) <= self._limit:
-            self._body += chunk
-            return
-        self._refusal = self._refusal or self._too_large()
-        self._body.clear()
-        self._dropped += len(chunk)
-        if self._dropped > _DRAINED and not self._finished:
-            try:
-                raise self._refusal
-            except DashboardsError as error:
-                self._handle_request_exception(error)
+    def refusal(self) -> DashboardsError | None:
+        form = self.request.headers.get("Content-Type", "").startswith("multipart/form-data")
+        if self._posting and not form:
+            return InvalidRequest("Send the file as multipart/form-data.")
+        return None
+
+    @property
+    def _posting(self) -> bool:
+        return bool(self.request.method == "POST")
 
     @authenticated
     async def post(self, path: str) -> None:
         """Stores the one file of the form; 201 and where it is shown."""
-        if self._refusal:
-            raise self._refusal
-        body, self._body = self._body, bytearray()
+        body = self.received()
         file = await asyncio.to_thread(_only_file, self.request.headers, body)
         del body
         dashboard = await self.uploads.save(path, file.filename, file.body)
@@ -97,8 +65,7 @@ class NotebookHandler(DashboardsAPIHandler):
     @authenticated
     async def delete(self, path: str) -> None:
         """Deletes a notebook or a bundle; 204."""
-        if self._refusal:
-            raise self._refusal
+        self.received()
         await self.record("delete", await self.uploads.delete(path))
         self.set_status(204)
         self.finish()
@@ -110,9 +77,6 @@ class NotebookHandler(DashboardsAPIHandler):
         except DashboardsError:
             # Gone again, or not to be seen: it was stored all the same.
             return dashboard
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The upload is larger than {self._limit} bytes, this server's limit.")
 
 
 def _only_file(headers: HTTPHeaders, body: bytearray) -> HTTPFile:

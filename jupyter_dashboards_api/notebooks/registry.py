@@ -2,7 +2,8 @@
 
 A notebook gets its ids when something needs them first. They stay through renames of the notebook and of the folders above
 it, told by the contents manager's events, and are never given to another notebook: a file that is made where a deleted one
-was is a new notebook. (jupyter_server_fileid's manager gave it the old id.)
+was is a new notebook. (jupyter_server_fileid's manager gave it the old id.) So is one that is saved where nothing is,
+whatever was there once: nobody tells of files that are deleted past the contents manager.
 
 Paths here are those of the contents manager, not those below `DashboardsApp.root`.
 """
@@ -10,27 +11,39 @@ Paths here are those of the contents manager, not those below `DashboardsApp.roo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import string
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..dashboards.staging import is_staging
 from ..database.engine import Database
 from ..database.tables import Notebook, now
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, Unavailable
 
 CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 
 _LETTERS = string.ascii_letters + string.digits
 _SHORT = 8
+
+_AGAIN = 0.5
+"""Seconds until an event is written again that the database would not take."""
+
+_RETRY_AFTER = 5
+
+# A database takes so many values in one statement.
+_AT_ONCE = 500
+
+Work = Callable[[Session], int]
+"""Changes notebooks in a transaction; how many. May be carried out once more, whether or not it was committed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,13 @@ class NotebookRegistry:
         self._changed = changed
         # One event after the other, in their order: a notebook may move twice.
         self._events = asyncio.Lock()
+        self._listeners: list[Callable[[Session, Sequence[int]], object]] = []
+        self._reserved: set[str] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def on_end(self, listener: Callable[[Session, Sequence[int]], object]) -> None:
+        """Calls `listener` in each transaction in which notebooks are deleted, with ids of theirs: some hundreds at most."""
+        self._listeners.append(listener)
 
     async def identify(self, path: str) -> NotebookId:
         """The ids of the notebook at a path, made now if it has none. The caller knows that it is there."""
@@ -76,10 +96,13 @@ class NotebookRegistry:
             return _ids(_new(session, path)) if _at(session, path) is None else None
 
         try:
-            return await self._database.write(make)
+            made = await self._database.write(make)
         except IntegrityError:
             # Another server was first.
             return None
+        if made is not None:
+            self._reserved.add(path)
+        return made
 
     async def find(self, path: str) -> NotebookId | None:
         """The ids of the notebook at a path; None when it never needed one."""
@@ -123,38 +146,24 @@ class NotebookRegistry:
                 .where(lost, Notebook.missing_since.is_(None))
                 .values(missing_since=now())
             )
-            gone = session.scalars(
-                select(Notebook.id).where(lost, Notebook.missing_since <= now() - grace)
-            ).all()
-            session.execute(update(Notebook).where(Notebook.id.in_(gone)).values(deleted_at=now()))
-            return len(gone)
+            return self._end(session, lost & (Notebook.missing_since <= now() - grace))
 
         if await self._database.write(work):
             self._changed()
 
     async def moved(self, path: str, new_path: str) -> None:
         """A notebook, or a folder with all that is in it, is called otherwise now."""
-        if path == new_path:
-            return
-
-        def work(session: Session) -> int:
-            # What was there was replaced by it.
-            _delete(session, new_path)
-            moved = session.scalars(select(Notebook).where(_below(path))).all()
-            for notebook in moved:
-                notebook.path = new_path + notebook.path[len(path) :]
-            return len(moved)
-
-        if await self._database.write(work):
+        if await self._database.write(self._moving(path, new_path)):
             self._changed()
 
     async def deleted(self, path: str) -> None:
         """A notebook, or a folder with all that was in it, is gone."""
-        if await self._database.write(lambda session: _delete(session, path)):
+        self._reserved.discard(path)
+        if await self._database.write(self._deleting(path)):
             self._changed()
 
     async def on_contents_event(self, logger: Any, schema_id: str, data: dict[str, Any]) -> None:
-        """A listener of the contents manager's events."""
+        """A listener of the contents manager's events. Nobody tells of one again: it ends when it is in the database."""
         async with self._events:
             await self._take(data)
 
@@ -165,19 +174,85 @@ class NotebookRegistry:
             # An upload puts the old notebook aside and the new one in its place, which is the same notebook.
             if source and path and not (_is_staged(source) or _is_staged(path)):
                 try:
-                    await self.moved(source, path)
+                    await self._write_surely(self._moving(source, path))
                 except InvalidRequest:
                     # A name that can't be stored, such as one that isn't UTF-8. It is not where it was, in any case.
-                    await self.deleted(source)
+                    await self._write_surely(self._deleting(source))
         elif action == "delete" and path and not _is_staged(path):
-            await self.deleted(path)
+            await self._write_surely(self._deleting(path))
+
+    def appeared(self, path: str, since: datetime) -> None:
+        """A file or folder was made where nothing was at `since`. What is known there from before is gone; nobody told."""
+        if path in self._reserved:
+            self._reserved.remove(path)
+        elif not _is_staged(path):
+            task = asyncio.ensure_future(self._end_older(path, since))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _end_older(self, path: str, since: datetime) -> None:
+        # A name that can't be stored has no ids.
+        with contextlib.suppress(InvalidRequest):
+            async with self._events:
+                await self._write_surely(self._deleting(path, Notebook.created_at < since))
+
+    async def _write_surely(self, work: Work) -> None:
+        is_again = False
+        while True:
+            try:
+                if await self._database.write(work) or is_again:
+                    self._changed()
+                return
+            except (Unavailable, IntegrityError):
+                # The latter: another server has just given ids to what is at the new path.
+                is_again = True
+                await asyncio.sleep(_AGAIN)
+
+    def _moving(self, path: str, new_path: str) -> Work:
+        was_known = False
+
+        def work(session: Session) -> int:
+            nonlocal was_known
+            is_known = session.scalar(select(Notebook.id).where(_below(path)).limit(1)) is not None
+            if path == new_path or (was_known and not is_known):
+                # Nothing to do, or done by a transaction that broke when it had been committed.
+                return 0
+            was_known = is_known
+            # What was there was replaced by it.
+            self._end(session, _below(new_path))
+            moved = session.scalars(select(Notebook).where(_below(path))).all()
+            for notebook in moved:
+                notebook.path = new_path + notebook.path[len(path) :]
+            return len(moved)
+
+        return work
+
+    def _deleting(self, path: str, *which: ColumnElement[bool]) -> Work:
+        return lambda session: self._end(session, and_(_below(path), *which))
+
+    def _end(self, session: Session, which: ColumnElement[bool]) -> int:
+        # As an update locks them: what only refers to a notebook need not wait, and so can't wait for each other.
+        wanted = select(Notebook.id).where(which).order_by(Notebook.id)
+        gone = session.scalars(wanted.with_for_update(key_share=True)).all()
+        for start in range(0, len(gone), _AT_ONCE):
+            ids = gone[start : start + _AT_ONCE]
+            session.execute(update(Notebook).where(Notebook.id.in_(ids)).values(deleted_at=now()))
+            for listener in self._listeners:
+                listener(session, ids)
+        return len(gone)
 
     async def informed(self) -> None:
-        """Waits until what the contents manager has told so far is in the database."""
+        """Waits until what the contents manager has told so far is in the database.
+
+        Raises `Unavailable` when that takes longer than `Database.busy_timeout`.
+        """
         # The listener is a task, which may not have begun.
         await asyncio.sleep(0)
-        async with self._events:
-            pass
+        try:
+            async with asyncio.timeout(self._database.busy_timeout), self._events:
+                pass
+        except TimeoutError:
+            raise Unavailable("The database does not answer.", _RETRY_AFTER) from None
 
 
 def _is_staged(path: str) -> bool:
@@ -207,14 +282,6 @@ def _below(path: str) -> ColumnElement[bool]:
     # Not LIKE: for SQLite, that takes `Sales` for `sales`.
     inside = func.substr(Notebook.path, 1, len(prefix)) == prefix
     return and_(or_(Notebook.path == path, inside), Notebook.deleted_at.is_(None))
-
-
-def _delete(session: Session, path: str) -> int:
-    # No notebook has been loaded that would have to follow.
-    statement = update(Notebook).where(_below(path)).values(deleted_at=now())
-    result = session.execute(statement, execution_options={"synchronize_session": False})
-    assert isinstance(result, CursorResult)
-    return int(result.rowcount)
 
 
 def _ids(notebook: Notebook) -> NotebookId:

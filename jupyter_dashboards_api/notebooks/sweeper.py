@@ -3,6 +3,9 @@
 Nobody tells of those. A notebook that is missing is only forgotten when it has been for a while: many programs save a file
 by deleting it first. What appears at its path later is another notebook, with ids of its own; what appears sooner is
 the same one.
+
+When all of them are missing, it is looked whether the contents manager shows anything at all: a disk that is not mounted
+must not end every link, schedule and id.
 """
 
 from __future__ import annotations
@@ -37,19 +40,25 @@ class RegistrySweeper(LoggingConfigurable):
         900.0,
         min=0.0,
         help="""Seconds that a notebook may be missing before it counts as deleted: its links end, and a file that is made
-        in its place later is another notebook.""",
+        in its place later is another notebook. As long as the contents manager shows nothing at all, none counts as missing:
+        a disk may not be mounted.""",
     ).tag(config=True)
 
     def __init__(
         self,
         registry: NotebookRegistry,
         exists: Callable[[str], Awaitable[bool]],
+        is_empty: Callable[[], Awaitable[bool]],
         **options: Any,
     ) -> None:
-        """`exists` says whether a notebook is at a path of the contents manager; it raises when that can't be told."""
+        """`exists` says whether a notebook is at a path of the contents manager, `is_empty` whether nothing is anywhere.
+
+        Both raise when that can't be told.
+        """
         super().__init__(**options)
         self._registry = registry
         self._exists = exists
+        self._is_empty = is_empty
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -80,6 +89,11 @@ class RegistrySweeper(LoggingConfigurable):
                 (there if await self._exists(notebook.path) else missing).append(notebook.id)
                 # A synchronous contents manager never yields by itself.
                 await asyncio.sleep(0)
+            if missing and not there and await self._is_empty():
+                self._logger.warning(
+                    "The contents manager shows nothing at all: it is not looked which notebooks are missing."
+                )
+                return
             await self._registry.seen(there, missing, timedelta(seconds=self.grace))
 
     @property

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from nbformat import NotebookNode
@@ -24,18 +24,16 @@ from traitlets import Int, TraitError, Unicode, validate
 from traitlets.config import LoggingConfigurable
 
 from ..dashboards.cache import DashboardCache
-from ..dashboards.contents import ContentsStore, clean_path, join_path, parent_path
+from ..dashboards.contents import ContentsStore, Entry, clean_path, join_path, parent_path
 from ..dashboards.finder import DashboardFinder
-from ..dashboards.staging import is_staging, parse_staging, staging_path
-from ..errors import Conflict, DashboardsError, InvalidRequest, NotFound
+from ..dashboards.staging import is_staging, staging_path
+from ..errors import Conflict, InvalidRequest, NotFound
 from .bundles import Bundle, Limits, open_upload
 from .locks import PathLocks
+from .replacing import Replacing
 
 _MAX_NAME_BYTES = 200
 """Leaves room for what staging adds, in the 255 bytes that file systems give a name."""
-
-_ABANDONED_AFTER = 3600
-"""Seconds after which a staged file belongs to no running upload, of this server or another on the same storage."""
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _PLACEHOLDERS = {"protocol", "host", "port", "base_url"}
@@ -100,12 +98,16 @@ class NotebookUploads(LoggingConfigurable):
         store: ContentsStore,
         finder: DashboardFinder,
         cache: DashboardCache,
+        made: Callable[[str, datetime], None] = lambda path, since: None,
         **options: Any,
     ) -> None:
+        """`made` is told what is put where nothing was: its path in the whole contents manager, and a time before that."""
         super().__init__(**options)
+        self._made = made
         self._store = store
         self._finder = finder
         self._cache = cache
+        self._replacing = Replacing(store, self.log, made)
         self._locks = PathLocks()
         self._making_folders = asyncio.Lock()
         self._folder_users: Counter[str] = Counter()
@@ -158,11 +160,35 @@ class NotebookUploads(LoggingConfigurable):
     async def held(self, api_path: str) -> AsyncIterator[None]:
         """Keeps uploads and deletions away from what the server's other APIs call `api_path`; waits for those under way."""
         own = self._store.own_path(api_path)
-        if own is None:
+        # No path of ours begins with a slash.
+        place = own if own is not None else f"/{api_path}"
+        async with self._locks.hold(place.removesuffix(".ipynb")):
             yield
-            return
-        async with self._locks.hold(own.removesuffix(".ipynb")):
-            yield
+
+    async def put(self, contents: ContentsStore, api_path: str, data: bytes) -> Entry | None:
+        """Stores a notebook's file in the whole contents manager, a new one or in the place of another, all at once.
+
+        Missing folders are made. Returns what is there then. Raises `Conflict` for a folder of this name, `InvalidRequest`, or what the contents
+        manager raised; the old file is still there then.
+        """
+        name = api_path.rpartition("/")[2]
+        if is_staging(name) or len(name.removesuffix(".ipynb").encode()) > _MAX_NAME_BYTES:
+            raise InvalidRequest("This name cannot be used for a notebook: choose another.")
+        replacing = Replacing(contents, self.log, self._made)
+        async with self.held(api_path):
+            there = await contents.stat(api_path)
+            if there is not None and there.kind == "directory":
+                raise Conflict("A folder has this name.")
+            await contents.make_folders(parent_path(api_path))
+            staged = staging_path(api_path, "uploading")
+            try:
+                await contents.save_file(staged, data)
+                await replacing.replace(api_path, staged)
+            except BaseException:
+                await replacing.discard(staged)
+                raise
+            await replacing.clear_abandoned(api_path)
+            return await contents.stat(api_path)
 
     async def settled(self, path: str) -> None:
         """Waits until no upload or deletion is changing the dashboard at `path`, with or without `.ipynb`.
@@ -184,7 +210,7 @@ class NotebookUploads(LoggingConfigurable):
         bundle = await self._is_bundle(target)
         async with self._staged(place) as staged:
             await self._store.save_notebook(staged, notebook)
-            await self._replace(place, staged, [target] if bundle else [])
+            await self._replacing.replace(place, staged, [target] if bundle else [])
 
     async def _save_bundle(self, target: str, bundle: Bundle) -> None:
         there = await self._store.stat(target)
@@ -199,7 +225,8 @@ class NotebookUploads(LoggingConfigurable):
         shadowing = notebook is not None and notebook.kind != "directory"
         async with self._staged(target) as staged:
             await self._write_bundle(staged, bundle)
-            await self._replace(target, staged, [f"{target}.ipynb"] if shadowing else [])
+            others = [f"{target}.ipynb"] if shadowing else []
+            await self._replacing.replace(target, staged, others)
 
     async def _write_bundle(self, folder: str, bundle: Bundle) -> None:
         await self._store.make_folders(folder)
@@ -225,9 +252,9 @@ class NotebookUploads(LoggingConfigurable):
             try:
                 yield staged
             except BaseException:
-                await self._discard(staged)
+                await self._replacing.discard(staged)
                 raise
-            await self._clear_abandoned(place)
+            await self._replacing.clear_abandoned(place)
 
     @asynccontextmanager
     async def _parents(self, folder: str) -> AsyncIterator[None]:
@@ -251,71 +278,12 @@ class NotebookUploads(LoggingConfigurable):
             self._folder_users += Counter()
             self._new_folders.intersection_update(self._folder_users)
 
-    async def _replace(self, place: str, staged: str, others: list[str]) -> None:
-        """Renames `staged` to `place`, whatever is there and the `others` aside, and deletes those; all or nothing."""
-        begun: list[tuple[str, str]] = []
-        aside: list[str] = []
-
-        async def rename(path: str, new_path: str) -> None:
-            # Noted before it is known to work: a cancelled rename may well have happened.
-            begun.append((path, new_path))
-            await self._store.rename(path, new_path)
-
-        async def put_aside(path: str) -> None:
-            aside.append(staging_path(path, "replaced"))
-            await rename(path, aside[-1])
-
-        try:
-            if await self._store.stat(place) is not None:
-                await put_aside(place)
-            await rename(staged, place)
-            for path in others:
-                await put_aside(path)
-        except BaseException:
-            for path, new_path in reversed(begun):
-                await self._undo(path, new_path)
-            raise
-        for path in aside:
-            await self._discard(path)
-
-    async def _undo(self, path: str, new_path: str) -> None:
-        """Takes back the renaming of `path` to `new_path`, if it took place."""
-        try:
-            if await self._store.stat(path) is None and await self._store.stat(new_path):
-                await self._store.rename(new_path, path)
-        except Exception:
-            self.log.exception("A failed upload left %s under the name %s", path, new_path)
-
-    async def _discard(self, path: str) -> None:
-        """Deletes what is no longer of use. A failure is only logged: what the caller asked for is decided by then."""
-        try:
-            if await self._store.stat(path) is not None:
-                await self._store.delete(path)
-        except Exception:
-            self.log.warning("Left behind by an upload, please delete: %s", path, exc_info=True)
-
     async def _remove_if_empty(self, folder: str) -> None:
         try:
             if await self._store.stat(folder) and not await self._store.folder(folder):
                 await self._store.delete(folder)
         except Exception:
             self.log.warning("Left behind by an upload: the empty folder %s", folder, exc_info=True)
-
-    async def _clear_abandoned(self, place: str) -> None:
-        """Deletes what uploads of this name left beside it when the server died."""
-        dashboard = place.removesuffix(".ipynb").rpartition("/")[2]
-        try:
-            entries = await self._store.folder(parent_path(place))
-        except DashboardsError:
-            return
-        for entry in entries:
-            staging = parse_staging(entry.name)
-            if (
-                staging is not None
-                and staging.dashboard == dashboard
-                and staging.made < time.time() - _ABANDONED_AFTER
-            ):
-                await self._discard(entry.path)
 
 
 def _line(folder: str) -> list[str]:

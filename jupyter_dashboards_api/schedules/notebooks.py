@@ -24,6 +24,7 @@ from ..dashboards.contents import clean_path, join_path, parent_path
 from ..database.engine import Database
 from ..database.tables import now
 from ..errors import Conflict, DashboardsError, InvalidRequest, NotFound
+from . import store
 from .fields import shown, zone_named
 from .local_zone import local_zone
 from .manager import SchedulesManager
@@ -117,6 +118,8 @@ class NotebooksManager(LoggingConfigurable):
         self._is_stopping = False
         self._counting: set[asyncio.Task[None]] = set()
         self._commands.on_end(self._ended)
+        # However a notebook goes: nothing else could end its schedule any more.
+        self._registry.on_end(lambda session, ids: store.end(session, NOTEBOOKS, ids))
 
     async def start(self) -> None:
         """Counts what has run before."""
@@ -255,7 +258,6 @@ class NotebooksManager(LoggingConfigurable):
             if await self._registry.by_id(record.id) is not None:
                 # A contents manager that tells nothing.
                 await self._registry.deleted(record.path)
-            await self._schedules.store.end(NOTEBOOKS, [record.id])
         return gone, failure
 
     async def rename(self, record: RecordInfo, name: object, user: str) -> str:

@@ -63,7 +63,7 @@ class ScheduleStore:
             made = []
             for each in new:
                 if replacing:
-                    _end(session, each.kind, [each.notebook_id])
+                    end(session, each.kind, [each.notebook_id])
                 made.append(self._add(session, each))
             self._refuse_beyond(session, {each.owner for each in new})
             return [info(row) for row in made]
@@ -96,7 +96,7 @@ class ScheduleStore:
 
     async def end(self, kind: str, notebook_ids: Sequence[int]) -> int:
         """Ends the schedules of a kind that some notebooks have; how many."""
-        return await self._database.write(lambda session: _end(session, kind, notebook_ids))
+        return await self._database.write(lambda session: end(session, kind, notebook_ids))
 
     async def get(self, schedule_id: int) -> ScheduleInfo:
         """A schedule. Raises `NotFound`."""
@@ -362,7 +362,8 @@ def _lock(session: Session, notebook_ids: Sequence[int | None]) -> None:
     session.execute(wanted.order_by(Notebook.id).with_for_update(key_share=True)).all()
 
 
-def _end(session: Session, kind: str, notebook_ids: Sequence[int | None]) -> int:
+def end(session: Session, kind: str, notebook_ids: Sequence[int | None]) -> int:
+    """Ends the schedules of a kind that some notebooks have; how many."""
     rows = session.scalars(
         select(Schedule)
         .where(

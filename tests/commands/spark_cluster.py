@@ -27,7 +27,16 @@ class SparkCluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         self.master = f"spark://127.0.0.1:{self._port}"
         self.web = f"http://127.0.0.1:{self._web}"
-        self.environment = {"SPARK_HOME": str(self._home), "SPARK_LOCAL_IP": "127.0.0.1"}
+        temporary = folder / "temporary"
+        temporary.mkdir()
+        # Java and Spark leave files there, some for good.
+        self.environment = {
+            "SPARK_HOME": str(self._home),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(temporary),
+            "TMPDIR": str(temporary),
+            "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={temporary}",
+        }
 
     def __enter__(self) -> SparkCluster:
         try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from PIL import Image
 from pypdf import PdfReader
 
 from jupyter_dashboards_api.errors import Unavailable
@@ -42,13 +45,10 @@ async def note_id(client: CommandClient) -> int:
 
 
 async def convert(client: CommandClient, **fields: Any) -> Any:
-    """A conversion that has ended."""
-    fields = {
-        "command_type": "NotebookConvertCommand",
-        "resourceId": await note_id(client),
-        "resourceType": "Note",
-        **fields,
-    }
+    """A conversion that has ended, of the note of `write_note` unless another one is named."""
+    if "resourceId" not in fields:
+        fields["resourceId"] = await note_id(client)
+    fields = {"command_type": "NotebookConvertCommand", "resourceType": "Note", **fields}
     return await client.ended((await client.submit(**fields))["id"])
 
 
@@ -87,6 +87,56 @@ async def test_the_code_is_shown_if_asked_for_and_not_run(
     assert "stored words" in html
     assert "nobody" in html
     assert "for nobody" not in html
+
+
+@pytest.mark.parametrize("kind", ["html", "png"])
+async def test_pictures_beside_the_notebook_are_in_the_file(
+    client: CommandClient, write_notebook: Write, jp_root_dir: Path, kind: str
+) -> None:
+    shown = {"text/html": "<img src='../my%20red.png'>"}
+    write_notebook(
+        "sub/p.ipynb",
+        new_markdown_cell("![blue](blue.png) ![secret](.secret.png)"),
+        new_code_cell("", outputs=[new_output("display_data", shown)]),
+        **PYTHON,
+    )
+    colours = {"my red": (255, 0, 0), "sub/blue": (0, 0, 255), "sub/.secret": (0, 255, 0)}
+    for name, colour in colours.items():
+        Image.new("RGB", (40, 40), colour).save(jp_root_dir / f"{name}.png")
+    number = await client.note_id("sub/p.ipynb")
+    data = (await file_of(client, await convert(client, resourceId=number, fileFormat=kind))).body
+    if kind == "html":
+        for name in colours:
+            picture = base64.b64encode((jp_root_dir / f"{name}.png").read_bytes())
+            assert (picture in data) is (name != "sub/.secret")
+    else:
+        drawn = Image.open(io.BytesIO(data)).convert("RGB")
+        seen = {colour for _, colour in drawn.getcolors(1 << 24) or []}
+        assert {name for name, colour in colours.items() if colour in seen} == {
+            "my red",
+            "sub/blue",
+        }
+
+
+@pytest.mark.parametrize("extension_config", [{"DashboardsApp": {"error_text": "told to viewers"}}])
+@pytest.mark.parametrize(
+    ("kind", "show_code", "is_shown"),
+    [("Note", True, True), ("Note", False, False), ("NotebookDashboard", True, False)],
+)
+async def test_errors_and_warnings_are_shown_where_the_code_is(
+    client: CommandClient, write_notebook: Write, kind: str, show_code: bool, is_shown: bool
+) -> None:
+    outputs = [
+        new_output("stream", name="stderr", text="the warning"),
+        new_output("error", ename="E", evalue="the value", traceback=["the traceback"]),
+    ]
+    write_notebook("e.ipynb", new_code_cell("1 / 0", outputs=outputs), **PYTHON)
+    number = await client.note_id("e.ipynb")
+    fields = {"resourceId": number, "resourceType": kind, "showCode": show_code}
+    html = (await file_of(client, await convert(client, fileFormat="html", **fields))).body.decode()
+    for words in ("the warning", "the traceback"):
+        assert (words in html) is is_shown
+    assert ("told to viewers" in html) is not is_shown
 
 
 @pytest.mark.usefixtures("write_note")
@@ -260,20 +310,27 @@ async def test_a_conversion_that_is_cancelled_at_the_end_of_its_run_keeps_that_a
 
 
 @pytest.mark.usefixtures("write_note")
-async def test_a_database_that_is_away_before_the_mail_does_not_lose_the_file(
+async def test_a_database_that_is_away_before_the_mail_delays_it(
     client: CommandClient, dashboards: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*given: Any) -> bool:
-        raise Unavailable("The database does not answer.")
+    store, mailer = dashboards.commands.store, dashboards.commands.mailer
+    stages: list[str] = []
+    stage = store.stage
 
-    mailer = dashboards.commands.mailer
-    mailer.host, mailer.from_address = "127.0.0.1", "dashboards@example.org"
-    monkeypatch.setattr(dashboards.commands.store, "stage", away)
-    failed = await convert(client, fileFormat="html", mailIds="a@example.org", retry=1)
-    assert failed["error"]["message"] == "The database does not answer."
-    assert failed["attempt"] == 2
-    file = await dashboards.commands.store.file_of(failed["id"])
-    assert b"stored words" in file.data
+    async def away_once(command: Any, name: str) -> bool:
+        stages.append(name)
+        if len(stages) == 1:
+            raise Unavailable("The database does not answer.")
+        return bool(await stage(command, name))
+
+    monkeypatch.setattr(store, "stage", away_once)
+    async with mail_server() as server:
+        mailer.host, mailer.port, mailer.tls = "127.0.0.1", server.port, "none"
+        mailer.from_address = "dashboards@example.org"
+        done = await convert(client, fileFormat="html", mailIds="a@example.org", retry=1)
+    assert (done["status"], done["attempt"]) == ("done", 1)
+    assert stages == ["sending", "sending", "sent"]
+    assert len(server.messages) == 1
 
 
 @pytest.mark.usefixtures("write_note")

@@ -15,6 +15,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from nbclient.output_widget import OutputWidget
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from jupyter_dashboards_api.commands import execution
@@ -270,6 +271,149 @@ async def test_outputs_beyond_the_limit_are_left_out_and_that_is_said(
     assert sum("too large" in text for text in said) == 1
 
 
+async def test_what_is_held_is_never_measured_again(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "MAX_OUTPUT_BYTES", 100_000)
+    measured: list[int] = []
+    dumps = json.dumps
+
+    def watched(value: Any, **options: Any) -> str:
+        if isinstance(value, dict) and "number" in value:
+            measured.append(value["number"])
+        return dumps(value, **options)
+
+    monkeypatch.setattr(json, "dumps", watched)
+    notebook = await run(
+        """from IPython.display import display
+for i in range(30): display({"application/json": {"number": i, "x": "x" * 20_000 * (i < 10)}}, raw=True)"""
+    )
+    assert measured == list(range(30))
+    # The small ones had room still.
+    held = [output.data["application/json"]["number"] for output in notebook.cells[0].outputs]
+    assert held == [0, 1, 2, 3, *range(10, 30)]
+
+
+async def test_what_is_cleared_or_replaced_makes_room(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "MAX_OUTPUT_BYTES", 100_000)
+    said: list[str] = []
+    notebook = await run(
+        """from IPython.display import clear_output, display
+h = display("-", display_id=True)
+for i in range(9): h.update("a" * 40_000)
+h.update("last" * 5_000)""",
+        """for i in range(9):
+    print("b" * 60_000, flush=True)
+    clear_output(wait=True)
+for i in range(9):
+    display("b" * 15_000, display_id="x")
+    clear_output(wait=True)
+print("last")""",
+        "print('c' * 60_000)",
+        on_text=lambda name, text: said.append(text),
+    )
+    assert notebook.cells[0].outputs[0].data["text/plain"] == repr("last" * 5_000)
+    assert printed(notebook, 1) == "last\n"
+    assert len(printed(notebook, 2)) == 60_001
+    assert not any("too large" in text for text in said)
+
+
+async def test_an_output_that_is_shown_in_many_places_counts_in_each(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "MAX_OUTPUT_BYTES", 100_000)
+    notebook = await run(
+        """from IPython.display import display, update_display
+for i in range(20): display("-", display_id="x")
+update_display("a" * 20_000, display_id="x")"""
+    )
+    shown = [output.data["text/plain"] for output in notebook.cells[0].outputs]
+    assert shown == ["'-'"] * 20
+
+
+async def test_what_a_cell_raises_is_kept_where_there_is_no_room_any_more(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "MAX_OUTPUT_BYTES", 10_000)
+    monkeypatch.setattr(execution, "ERROR_BYTES", 100_000)
+    with pytest.raises(CellFailed):
+        await run("print('a' * 9_500)", "print('b' * 9_000); raise ValueError('c' * 5_000)")
+    notebook = run.notebook
+    assert [output.output_type for output in notebook.cells[1].outputs] == ["error"]
+    huge = new_code_cell("raise ValueError('c' * 200_000)", metadata={"tags": ["raises-exception"]})
+    assert (await run(huge)).cells[0].outputs == []
+
+
+async def test_widgets_state_and_what_output_widgets_hold_are_bounded_too(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "MAX_OUTPUT_BYTES", 100_000)
+    said: list[str] = []
+    sources = {
+        "Text": "kept = [widgets.Text('x' * 20_000) for i in range(20)]",
+        "Image": "kept = [widgets.Image(value=b'x' * 20_000) for i in range(20)]",
+        "Output": """out = widgets.Output()
+with out:
+    for i in range(20): print("x" * 20_000, flush=True)""",
+    }
+    for source in sources.values():
+        said.clear()
+        notebook = await run(
+            "import ipywidgets as widgets\n" + source,
+            on_text=lambda name, text: said.append(text),
+        )
+        assert 20_000 < len(json.dumps(notebook.metadata)) < 130_000
+        assert sum("too large" in text for text in said) == 1
+
+
+async def test_an_output_widget_takes_its_outputs_and_no_others_where_there_is_no_room(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "MAX_OUTPUT_BYTES", 10_000)
+    said: list[str] = []
+    notebook = await run(
+        """import ipywidgets as widgets
+out, text = widgets.Output(), widgets.Text()
+for length in range(0, 10_000, 20): text.value = "x" * length
+with out: print("inside", flush=True)
+text.value = ""
+with out: print("inside", flush=True)
+print("outside", flush=True)""",
+        on_text=lambda name, text: said.append(text),
+    )
+    assert printed(notebook) == "outside\n"
+    assert sum("too large" in text for text in said) == 1
+    states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    inside = next(s for s in states.values() if s["model_name"] == "OutputModel")
+    assert [output["text"] for output in inside["state"]["outputs"]] == ["inside\n"]
+
+
+async def test_a_kernel_is_told_once_what_its_output_widgets_hold(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    send = OutputWidget.send
+
+    def watched(self: OutputWidget, data: Any = None, *rest: Any, **options: Any) -> None:
+        sent.append(len(data["state"]["outputs"]))
+        send(self, data, *rest, **options)
+
+    monkeypatch.setattr(OutputWidget, "send", watched)
+    monkeypatch.setattr(execution, "TOLD_BYTES", 50_000)
+    notebook = await run(
+        """import ipywidgets as widgets
+small, large = widgets.Output(), widgets.Output()
+with small:
+    for i in range(20): display(i)
+with large: print("x" * 60_000)""",
+        "print(len(small.outputs), len(large.outputs))",
+    )
+    assert printed(notebook) == "20 0\n"
+    assert sent == [20]
+
+
 async def test_what_is_printed_and_raised_is_told_as_it_comes(run: Any) -> None:
     told: list[tuple[str, str]] = []
     with pytest.raises(CellFailed):
@@ -287,3 +431,16 @@ async def test_signal_handlers_of_the_server_stay(run: Any) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     await run("1")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+async def test_an_output_that_notebooks_can_not_hold_is_left_out_and_the_cell_goes_on(
+    run: Any,
+) -> None:
+    told: list[str] = []
+    notebook = await run(
+        "display({'text/html': 5}, raw=True); display({'text/plain': 'ok'}, raw=True); print(6 * 7)",
+        on_text=lambda name, text: told.append(text),
+    )
+    assert printed(notebook) == "42\n"
+    assert [o.data for o in notebook.cells[0].outputs if "data" in o] == [{"text/plain": "ok"}]
+    assert "An output is left out: notebooks can't hold such data." in "".join(told)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.commands.history import HistoryQuery, history_query
@@ -35,7 +35,7 @@ def test_by_default_it_is_the_first_ten_of_one_s_own_of_the_last_thirty_days() -
     query = asked()
     assert (query.page, query.per_page, query.offset, query.with_properties) == (1, 10, 0, False)
     assert query.wanted == Filter(
-        owner="ann",
+        owners=("ann",),
         since=datetime.combine(NOW.date(), time.max, UTC).replace(month=10, day=27),
         until=END_OF_DAY,
     )
@@ -67,8 +67,8 @@ def test_the_ends_of_the_history_have_no_neighbouring_page() -> None:
 
 @pytest.mark.parametrize("yes", ["1", "true", "True"])
 def test_all_users_are_everybody(yes: str) -> None:
-    assert asked(all_users=yes).wanted.owner is None
-    assert asked(all_users="0").wanted.owner == "ann"
+    assert asked(all_users=yes).wanted.owners is None
+    assert asked(all_users="0").wanted.owners == ("ann",)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_every_filter(arguments: dict[str, str], filters: dict[str, Any]) -> Non
 def test_a_user_s_number_asks_for_that_user_s_commands() -> None:
     query = asked(qbol_user_id=user_id("bob"))
     assert query.user_id == user_id("bob")
-    assert query.wanted.owner is None
+    assert query.wanted.owners is None
 
 
 def test_no_command_belongs_to_a_session() -> None:
@@ -202,4 +202,14 @@ def test_a_time_that_we_write_is_a_time_that_we_read(moment: datetime) -> None:
 def test_a_number_is_one_that_the_database_can_hold(text: str) -> None:
     number = read_number(text)
     assert number is None or 0 <= number < 2**31
-    assert read_flag(text) in (True, False)
+
+
+@pytest.mark.parametrize("text", ["1", "true", "True", " yes "])
+def test_a_flag_is_set_in_any_clients_spelling(text: str) -> None:
+    assert read_flag(text) is True
+
+
+@given(st.text() | st.sampled_from(["0", "false", "no", "", "11", "truely"]))
+def test_a_flag_is_not_set_by_any_other_word(text: str) -> None:
+    assume(text.strip().lower() not in ("1", "true", "yes"))
+    assert read_flag(text) is False

@@ -14,11 +14,14 @@ from typing import Any
 
 import nbformat
 import psutil
+import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from sqlalchemy import create_engine, text
 
 from tests.postgres import Postgres
 from tests.servers import TOKEN, ServerProcess, dashboards_server
+
+pytestmark = pytest.mark.timeout(300)
 
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 SECONDS = 60

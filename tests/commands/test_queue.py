@@ -226,10 +226,27 @@ async def test_a_retry_waits_for_its_delay_and_is_then_woken_by_itself(
                 await asyncio.sleep(0.01)
         assert waiting.status == "waiting"
         assert 50 < (waiting.not_before - now()).total_seconds() <= 60
+        assert waiting.error == {"message": "no"}
         # As if the minute were over.
         await database.execute(update(Command).values(not_before=now()))
         queue.wake()
         await until(store, number, "done")
+
+
+async def test_a_retry_that_is_cancelled_while_it_waits_has_no_error(
+    store: CommandStore, queue_of: Any
+) -> None:
+    async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+        return Outcome("error", {"message": "no"}, retryable=True)
+
+    number = (await store.submit(wanted(retry=1, retry_delay=60)))[0].id
+    async with queue_of(run):
+        async with asyncio.timeout(SECONDS):
+            while (await store.get(number)).error is None:
+                await asyncio.sleep(0.01)
+        assert (await store.cancel(number))[0]
+    cancelled = await store.get(number)
+    assert (cancelled.status, cancelled.error) == ("cancelled", None)
 
 
 async def test_what_can_never_succeed_is_not_tried_again(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from tests.conftest import Write
 from tests.handlers.command_client import CommandClient
 
 from .test_parameters import NASTY
+
+SECONDS = 60
+"""How long R may take for one answer."""
 
 KERNEL = {"name": "ir", "display_name": "R", "language": "R"}
 
@@ -51,7 +56,7 @@ while (length(line <- readLines(input, n = 1)) > 0) {
 class RProcess:
     """A process of R that assigns, and answers what it has then."""
 
-    def __init__(self) -> None:
+    def __init__(self, temporary: Path) -> None:
         program = shutil.which("R")
         assert program, "R is missing: scripts/install installs it."
         self.process = subprocess.Popen(
@@ -59,25 +64,38 @@ class RProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
         )
 
     def holds(self, code: str) -> Any:
         """`x` after running code."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(code) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        late = threading.Timer(SECONDS, self.process.kill)
+        late.start()
+        try:
+            self.process.stdin.write(json.dumps(code) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        finally:
+            late.cancel()
+        assert line, f"R has ended, or did not answer within {SECONDS} s."
+        return json.loads(line)
 
     def close(self) -> None:
         """Ends it."""
-        self.process.communicate(timeout=20)
+        try:
+            self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
 
 
 @pytest.fixture(scope="module")
-def r() -> Iterator[RProcess]:
+def r(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RProcess]:
     """A running R."""
-    started = RProcess()
+    started = RProcess(tmp_path_factory.mktemp("r"))
     yield started
     started.close()
 
@@ -159,8 +177,9 @@ def test_names_that_r_would_read_otherwise_are_assigned_to(r: RProcess, name: st
 
 
 @pytest.fixture
-def ir(jp_data_dir: Path) -> None:
-    """The test's server has the kernel that IRkernel brings."""
+def ir(jp_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's server has the kernel that IRkernel brings, which leaves a folder of temporary files when it is killed."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     ask = [
         "R",
         "--vanilla",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell
 
 from jupyter_dashboards_api.commands import execution
@@ -125,17 +127,44 @@ async def test_the_copy_is_a_page_too_that_asks_no_other_host(
     page = await client.ask("GET", f"/commands/{command['id']}/notebook?format=html")
     text = page.body.decode()
     assert page.headers["Content-Type"] == "text/html; charset=UTF-8"
-    assert page.headers["Content-Security-Policy"] == "sandbox"
+    assert page.headers["Content-Security-Policy"] == "sandbox allow-scripts"
     assert page.headers["Content-Disposition"].startswith("attachment")
     assert "&lt;zürich&gt;" in text
     assert "<b>bold</b>" in text
     assert "data:image/png;base64," in text
-    assert "default-src 'none'" in text
+    assert "default-src &#39;none&#39;" in text
     assert "cdnjs." not in text
     assert "//cdn" not in text
     assert "unpkg" not in text
     other = await client.ask("GET", f"/commands/{command['id']}/notebook?format=pdf")
     assert other.code == 400
+
+
+async def test_the_page_of_the_copy_has_its_charts_formulas_errors_and_pictures_beside_it(
+    client: CommandClient, start: Any, jp_root_dir: Path
+) -> None:
+    (jp_root_dir / "p.png").write_bytes(b"a picture")
+    shown = {
+        "application/vnd.plotly.v1+json": {"data": [], "layout": {"title": "one plot"}},
+        "application/vnd.vegalite.v5+json": {"mark": "bar", "title": "one chart"},
+        "text/latex": "$x^2$",
+        "text/html": "<img src='p.png'>",
+    }
+    displays = [f"display({{{mime!r}: {data!r}}}, raw=True)" for mime, data in shown.items()]
+    warning = "import sys; sys.stderr.write('a warning')"
+    command = await start(*displays, warning, "fails = 1 / 0")
+    assert (await client.ended(command["id"]))["status"] == "error"
+    answer = await client.ask("GET", f"/commands/{command['id']}/notebook?format=html")
+    page = BeautifulSoup(answer.body, "html.parser")
+    data = {str(each["data-mime"]): each.get_text() for each in page.select("script.dash-mime")}
+    assert "one plot" in data["application/vnd.plotly.v1+json"]
+    assert "one chart" in data["application/vnd.vegalite.v5+json"]
+    assert page.select(".dash-latex")[0].get_text() == "$x^2$"
+    picture = page.select(".dash-html img")[0]
+    assert picture["src"] == f"data:image/png;base64,{base64.b64encode(b'a picture').decode()}"
+    assert "a warning" in page.select("[data-stream=stderr]")[0].get_text()
+    assert "ZeroDivisionError" in page.select(".dash-traceback")[0].get_text()
+    assert "fails = 1 / 0" in page.select(".dash-code")[-1].get_text()
 
 
 async def test_a_failed_cell_is_named_and_what_ran_before_it_is_kept(
@@ -219,10 +248,11 @@ async def test_a_dead_kernel_is_an_error_and_a_retry_is_an_attempt_of_its_own(
 async def test_a_run_that_takes_too_long_is_ended_with_the_reason(
     client: CommandClient, start: Any
 ) -> None:
-    command = await start(PID, WAIT, timeout=2)
+    # The kernel's start is part of it.
+    command = await start(PID, WAIT, timeout=5)
     ended = await client.ended(command["id"])
     assert ended["status"] == "error"
-    assert ended["error"]["message"] == "The run took longer than 2 s."
+    assert ended["error"]["message"] == "The run took longer than 5 s."
     assert ended["error"]["cell_index"] == 1
     assert is_gone(await pid_of(client, command))
     assert ended["error"]["message"] in await log_of(client, command)

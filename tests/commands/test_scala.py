@@ -120,6 +120,7 @@ def some(count: int) -> list[Any]:
     return found
 
 
+@pytest.mark.timeout(360)
 def test_any_json_value_arrives_in_scala_as_it_was_sent(tmp_path: Path) -> None:
     values = [*EDGES, *some(80)]
     for value, there in zip(values, holds(tmp_path, values), strict=True):

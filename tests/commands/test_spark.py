@@ -40,7 +40,7 @@ def extension_config(spark: SparkCluster) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_notebook_aggregates_a_million_rows_on_the_cluster_of_its_label(
     client: CommandClient, write_notebook: Write, spark: SparkCluster
 ) -> None:
@@ -56,6 +56,7 @@ async def test_a_notebook_aggregates_a_million_rows_on_the_cluster_of_its_label(
     command = await client.submit(
         note_id=note, label="spark", arguments={"rows": 1_000_000}, name="million"
     )
+    await driver_is_seen(spark)
     ended = await client.ended(command["id"])
     log = (await client.ask("GET", f"/commands/{command['id']}/logs")).body.decode()
     assert ended["status"] == "done", log
@@ -73,7 +74,7 @@ async def test_a_notebook_aggregates_a_million_rows_on_the_cluster_of_its_label(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_cancelled_command_leaves_no_driver(
     client: CommandClient, write_notebook: Write, spark: SparkCluster
 ) -> None:
@@ -85,6 +86,7 @@ async def test_a_cancelled_command_leaves_no_driver(
     while "ready" not in log.splitlines():
         await asyncio.sleep(0.1)
         log = (await client.ask("GET", f"/commands/{command['id']}/logs")).body.decode()
+    await driver_is_seen(spark)
     await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
     assert (await client.ended(command["id"]))["status"] == "cancelled"
     (job,) = await client.get(f"/commands/{command['id']}/jobs")
@@ -92,10 +94,21 @@ async def test_a_cancelled_command_leaves_no_driver(
     await no_driver_is_left(spark)
 
 
+def drivers(spark: SparkCluster) -> list[psutil.Process]:
+    """The processes that kernels have started for this cluster."""
+    return [p for p in psutil.process_iter(["cmdline"]) if is_driver(p.info["cmdline"], spark)]
+
+
+async def driver_is_seen(spark: SparkCluster) -> None:
+    """Returns when there is one: otherwise it would say nothing that none is left."""
+    async with asyncio.timeout(SECONDS):
+        while not drivers(spark):
+            await asyncio.sleep(0.05)
+
+
 async def no_driver_is_left(spark: SparkCluster) -> None:
     """A driver ends when its kernel has; it is a process of its own."""
-    found = [p for p in psutil.process_iter(["cmdline"]) if is_driver(p.info["cmdline"], spark)]
-    _, left = await asyncio.to_thread(psutil.wait_procs, found, timeout=10)
+    _, left = await asyncio.to_thread(psutil.wait_procs, drivers(spark), timeout=10)
     assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
 
 

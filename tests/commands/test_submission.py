@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from jupyter_dashboards_api.commands.convert_submission import convert_request
 from jupyter_dashboards_api.commands.submission import Refused, RunRequest, run_request
 from jupyter_dashboards_api.commands.wire import MAX_BODY_BYTES, is_deep, json_object
 from jupyter_dashboards_api.errors import DashboardsError, InvalidRequest, TooLarge
@@ -217,6 +218,30 @@ def test_a_notebook_by_path_replaces_its_source_unless_told_otherwise() -> None:
     assert run_request(JUPYTER, None).upload_to_source is True
     assert run_request({**JUPYTER, "upload_to_source": "false"}, None).upload_to_source is False
     assert run_request(JUPYTER, None).path == "a/b.ipynb"
+    assert spark().upload_to_source is False
+    assert spark(upload_to_source=True, upload_failures=True).upload_to_source is True
+
+
+def test_macros_stand_in_names_tags_and_addresses_too() -> None:
+    macros = {"macros": [{"day": "'Monday'"}]}
+    request = spark(**macros, name="of $day$ $night$", tags=["$day$", "a,$day$s"], tag="b$day$")
+    assert request.name == "of Monday $night$"
+    assert request.tags == ("Monday", "a", "Mondays", "bMonday")
+    mailed = convert_request(
+        {
+            "command_type": "NotebookConvertCommand",
+            "resourceId": 1,
+            "resourceType": "Note",
+            "fileFormat": "pdf",
+            "mailIds": "$day$@example.org",
+            **macros,
+        },
+        None,
+    )
+    assert mailed.addresses == ("Monday@example.org",)
+    assert refusal({**SPARK, "macros": [{"x": "'<'"}], "name": "$x$"}).startswith("name")
+    long = {"macros": [{"x": repr("y" * 300)}], "name": "$x$"}
+    assert refusal({**SPARK, **long}).startswith("name")
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,8 @@ async def test_a_source_stays_as_it_is_when_that_is_asked_for_or_the_run_fails(
     file = write_notebook("own.ipynb", new_code_cell(source), **PYTHON)
     before = file.read_bytes()
     command = await client.submit(path="own.ipynb", **{**UPLOAD, **fields})
-    await client.ended(command["id"])
+    status = "error" if source == "1/0" else "done"
+    assert (await client.ended(command["id"]))["status"] == status
     assert file.read_bytes() == before
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from playwright.async_api import async_playwright
 
@@ -68,6 +69,21 @@ def test_a_file_has_the_parts_of_the_client_that_it_has_a_use_for(
     assert found == parts
     if not parts:
         assert len(html) < 250_000
+
+
+@pytest.mark.parametrize(
+    "language", [5, "python", [1], None, {"name": [1]}, {"name": "unheard of"}]
+)
+@pytest.mark.filterwarnings("ignore:No lexer found")
+def test_the_code_is_in_the_file_whatever_the_notebook_says_of_its_language(
+    exporter: PageExporter, language: Any
+) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[new_code_cell("some = 'code'")])
+    notebook.metadata["language_info"] = language
+    html = exporter.html(notebook, "a.ipynb", is_note=True, show_code=True, trusted=False)
+    text = BeautifulSoup(html, "html.parser").select_one(".dash-code")
+    assert text is not None
+    assert text.get_text().strip() == "some = 'code'"
 
 
 @pytest.mark.browser

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jupyter_server.services.contents.largefilemanager import LargeFileManager
+from jupyter_server.services.contents.filemanager import (
+    AsyncFileContentsManager,
+    FileContentsManager,
+)
+from jupyter_server.services.contents.largefilemanager import (
+    AsyncLargeFileManager,
+    LargeFileManager,
+)
 from tornado.web import HTTPError
 
 from jupyter_dashboards_api.dashboards.contents import (
@@ -254,3 +261,24 @@ async def test_folders_are_made_through_what_exists_but_not_through_a_file(
     assert (await store.stat("a/b/c/d")) is not None
     with pytest.raises(InvalidRequest):
         await store.make_folders("f.txt/x")
+
+
+def test_a_place_is_a_folder_whichever_way_it_is_named_and_whatever_shows_only_files_of_it(
+    tmp_path: Path,
+) -> None:
+    class Other(LargeFileManager):
+        """Shows something else of a folder, as far as anybody knows."""
+
+    one, two, link = tmp_path / "one", tmp_path / "two", tmp_path / "link"
+    one.mkdir()
+    two.mkdir()
+    link.symlink_to(one)
+
+    def place(kind: type[Any], folder: Path, root: str = "") -> str:
+        return ContentsStore(kind(root_dir=str(folder)), root).place
+
+    known = place(LargeFileManager, one)
+    for kind in (FileContentsManager, AsyncFileContentsManager, AsyncLargeFileManager):
+        assert place(kind, one) == known
+    assert place(LargeFileManager, link) == place(LargeFileManager, one, "published") == known
+    assert len({known, place(LargeFileManager, two), place(Other, one), place(Other, two)}) == 4

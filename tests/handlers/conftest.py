@@ -22,13 +22,6 @@ from .scheduler_client import Make
 
 
 @pytest.fixture
-def jp_server_config(jp_server_config: Any) -> Any:
-    # The trash of whoever runs the tests is not ours to fill.
-    jp_server_config.FileContentsManager.delete_to_trash = False
-    return jp_server_config
-
-
-@pytest.fixture
 def callers(fetch: Fetch, dashboards: Any) -> Callers:
     """Makes clients of every kind; `extension_config` of the test's module has the access file."""
     return Callers(fetch, dashboards)
@@ -76,6 +69,14 @@ def runs(dashboards: Any, jp_asyncio_loop: Any) -> Iterator[None]:
     jp_asyncio_loop.run_until_complete(dashboards.commands.start())
     yield
     jp_asyncio_loop.run_until_complete(dashboards.commands.stop())
+
+
+@pytest.fixture
+def fires(dashboards: Any, jp_asyncio_loop: Any, runs: None) -> Iterator[None]:
+    """The server fires what is due, and runs it."""
+    jp_asyncio_loop.run_until_complete(dashboards.schedules.start())
+    yield
+    jp_asyncio_loop.run_until_complete(dashboards.schedules.stop())
 
 
 @pytest.fixture

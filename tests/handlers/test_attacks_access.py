@@ -187,7 +187,7 @@ def test_a_kernel_is_not_told_an_api_key_of_the_pages_address() -> None:
 
 
 def test_a_strangers_body_is_small_unless_the_operator_says_otherwise() -> None:
-    assert DashboardsServerApp().max_body_size == MEGABYTE
+    assert DashboardsServerApp().max_body_size == 4 * MEGABYTE
     config = Config()
     config.ServerApp.max_body_size = 5
     assert DashboardsServerApp(config=config).max_body_size == 5

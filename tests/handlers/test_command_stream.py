@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,7 @@ from tests.conftest import Fetch, Write
 
 from .callers import Callers
 
-
-@pytest.fixture(autouse=True)
-def _running(dashboards: Any, jp_asyncio_loop: Any) -> Iterator[None]:
-    """The server runs commands; pytest-jupyter starts no extension."""
-    jp_asyncio_loop.run_until_complete(dashboards.commands.start())
-    yield
-    jp_asyncio_loop.run_until_complete(dashboards.commands.stop())
+pytestmark = pytest.mark.usefixtures("runs")
 
 
 @dataclass(frozen=True)
@@ -258,5 +252,32 @@ class TestLimits:
             await callers.owner().send("DELETE", f"/api/personal_api_keys/{key.id}")
             assert (await stream.response).code == 200
         assert statuses(parsed(stream.text))[-1] == "running"
+        (jp_root_dir / "go").touch()
+        assert (await ended(fetch, command_id))[-1].data["status"] == "done"
+
+
+class TestThatIsNeverSilent:
+    @pytest.fixture
+    def extension_config(self) -> dict[str, Any]:
+        return {"CommandsManager": {"stream_heartbeat": 1.5}}
+
+    async def test_it_ends_with_its_key(
+        self, fetch: Fetch, write_notebook: Write, jp_root_dir: Path, dashboards: Any
+    ) -> None:
+        printing = WAITING.replace("time.sleep(0.02)", "print('on'); time.sleep(0.05)")
+        write_notebook("a.ipynb", new_code_cell(printing), **PYTHON)
+        command_id = await submit(fetch)
+        callers = Callers(fetch, dashboards)
+        key, secret = await dashboards.access.keys.create(
+            dashboards.access.token_user, "a key", ("command:read", "notebook:read")
+        )
+        client = callers.bearer(secret)
+        async with follow(fetch, command_id, token=None, headers=client.headers) as stream:
+            await stream.until("on")
+            await callers.owner().send(
+                "PATCH", f"/api/personal_api_keys/{key.id}", {"scopes": ["notebook:read"]}
+            )
+            async with asyncio.timeout(30):
+                assert (await stream.response).code == 200
         (jp_root_dir / "go").touch()
         assert (await ended(fetch, command_id))[-1].data["status"] == "done"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from nbformat.v4 import new_code_cell
 
+from jupyter_dashboards_api.errors import Unavailable
 from tests.conftest import Write
 
 from .command_client import CommandClient, error_of
@@ -40,6 +41,22 @@ async def rerun(client: CommandClient, command: Any, status: int = 200, **header
 
 async def cancelled(client: CommandClient, command: Any) -> None:
     await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+
+
+async def test_no_503_follows_a_command_that_was_made_for_clients_would_send_it_again(
+    commands: CommandClient, note_id: int, dashboards: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> Any:
+        raise Unavailable("The database does not answer.")
+
+    monkeypatch.setattr(dashboards.commands.store, "running", away)
+    made = await commands.submit(note_id=note_id)
+    assert (made["status"], made["throttled"]) == ("waiting", False)
+    # Whoever only asks may ask again.
+    error_of(await commands.ask("GET", f"/commands/{made['id']}"), 503)
+    await cancelled(commands, made)
+    again = await rerun(commands, made)
+    assert (again["is_rerun_of"], again["throttled"]) == (made["id"], False)
 
 
 async def test_macros_are_resolved_when_the_command_is_made_and_shown_in_it(

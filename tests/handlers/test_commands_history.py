@@ -72,6 +72,10 @@ async def test_others_commands_are_shown_to_who_asks_for_them(
     assert await ids(commands, "all_users=1") == [theirs, mine]
     assert await ids(commands, f"qbol_user_id={user_id('bob')}") == [theirs]
     assert await ids(commands, "qbol_user_id=1000001") == []
+    # These two have the same number.
+    assert user_id("user310") == user_id("user1242")
+    one, other = await add(owner="user310"), await add(owner="user1242")
+    assert await ids(commands, f"qbol_user_id={user_id('user310')}") == [other, one]
     # One command may be read by anyone who may read commands.
     assert (await commands.get(f"/commands/{theirs}"))["user_id"] == user_id("bob")
 
@@ -90,6 +94,8 @@ async def test_tags_are_shown_when_they_are_asked_for_and_are_found(
     assert await ids(commands, "tags=a") == [both]
     assert await ids(commands, "tags=a,b%20c") == [both]
     assert await ids(commands, "tags=%25") == []
+    assert await ids(commands, "tags=A") == []
+    assert await ids(commands, "tags=A,a") == []
 
 
 async def test_each_filter_finds_its_own(

@@ -31,6 +31,19 @@ async def test_a_notebook_s_ids_are_found_by_its_path_and_stay(
     assert dashboard == {"notebook_dashboards": [found]}
 
 
+async def test_a_bundle_s_dashboard_is_found_by_its_folder(
+    commands: CommandClient, write_notebook: Write
+) -> None:
+    write_notebook("team/board/index.ipynb")
+    note_id = await commands.note_id("team/board/index.ipynb")
+    for path in ("team/board", "team/board/", "team/board/index.ipynb"):
+        found = await commands.get(f"/notebook_dashboard?path={path}")
+        assert [each["id"] for each in found["notebook_dashboards"]] == [note_id]
+    # A folder is no notebook.
+    error_of(await commands.ask("GET", "/notebooks?path=team/board"), 404)
+    error_of(await commands.ask("GET", "/notebook_dashboard?path=team"), 404)
+
+
 async def test_a_renamed_notebook_keeps_its_id(
     commands: CommandClient, write_notebook: Write, fetch: Fetch
 ) -> None:

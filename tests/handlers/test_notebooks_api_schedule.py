@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from nbformat.v4 import new_notebook
 
 from jupyter_dashboards_api.schedules.models import NOTEBOOKS, ScheduleInfo
 from jupyter_dashboards_api.schedules.store import ScheduleFilter
+from tests.conftest import Write
 
 from .callers import Callers
-from .notebooks_client import API, NO_ID, NONE, NotebooksClient, later, message_of
+from .notebooks_client import API, NO_ID, NONE, NotebooksClient, later, message_of, path_of
 
 SUCCESS = {"Success": True}
 PREFIX = "Error occurred during request processing: "
@@ -252,6 +255,32 @@ async def test_delete_ends_the_schedule(notebooks: NotebooksClient, dashboards: 
     await notebooks.good("POST", "_schedule", weekly(made))
     await notebooks.good("DELETE", "", {"nbk_ids": [made]})
     assert await live(dashboards) == []
+
+
+@pytest.mark.parametrize("how", ["seen", "saved"])
+async def test_a_notebook_that_vanishes_ends_its_schedule_and_leaves_nothing_to_a_new_file(
+    notebooks: NotebooksClient, dashboards: Any, jp_root_dir: Path, write_notebook: Write, how: str
+) -> None:
+    made, kept = await notebooks.create(), await notebooks.create()
+    await notebooks.good("POST", "_schedule", weekly(made, kept))
+    path = await path_of(notebooks, made)
+    (jp_root_dir / path).unlink()
+    if how == "seen":
+        dashboards.sweeper.grace = 0.0
+        await dashboards.sweeper.look()
+        write_notebook(path)
+    else:
+        # By the commands API: nobody has looked since.
+        sent = {"type": "notebook", "content": new_notebook()}
+        at = f"contents/{path}"
+        saved = await notebooks.good("PUT", at, sent, api="/api/v1.2/jupyter_notebooks/")
+        assert saved["uuid"] != made
+    await notebooks.bad(400, "GET", made)
+    assert await notebooks.ids() == [kept]
+    assert [
+        (await dashboards.access.notebooks.by_id(each.notebook_id)).uuid
+        for each in await live(dashboards)
+    ] == [kept]
 
 
 async def test_a_schedule_goes_with_its_notebook_when_that_is_renamed(

@@ -88,7 +88,7 @@ def commands() -> dict[str, Asked]:
             f"{api}/notebooks/999/parameters", 404
         ),
         **{
-            f"{method} {api}/PATH": Asked(f"{api}/nothing/", 404)
+            f"{method} {api}[/PATH]": Asked(f"{api}/nothing/", 404)
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
         },
     }

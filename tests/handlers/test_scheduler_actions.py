@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from nbformat.v4 import new_code_cell
 
+from jupyter_dashboards_api.errors import Unavailable
 from tests.conftest import Write
 
 from .command_client import CommandClient, error_of
@@ -55,14 +56,6 @@ def fire(dashboards: Any) -> Callable[[], Awaitable[None]]:
         await dashboards.schedules.store.look(datetime.now(UTC))
 
     return look
-
-
-@pytest.fixture
-def fires(dashboards: Any, jp_asyncio_loop: Any, runs: None) -> Iterator[None]:
-    """The server fires what is due, and runs it."""
-    jp_asyncio_loop.run_until_complete(dashboards.schedules.start())
-    yield
-    jp_asyncio_loop.run_until_complete(dashboards.schedules.stop())
 
 
 async def polls(commands: CommandClient, path: str) -> AsyncIterator[Any]:
@@ -222,6 +215,47 @@ async def test_instances_are_the_schedule_s_commands_with_logs_and_results(
         error_of(await commands.ask("GET", foreign), 404)
     by_hand = await commands.submit(note_id=await commands.note_id("a.ipynb"))
     error_of(await commands.ask("GET", f"{path}/{by_hand['id']}"), 404)
+
+
+async def test_no_503_follows_what_was_made_for_clients_would_send_it_again(
+    make: Make, commands: CommandClient, fire: Any, dashboards: Any, monkeypatch: Any
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise Unavailable("The database does not answer.")
+
+    schedule = await make()
+    await fire()
+    (action,) = (await commands.get("/actions"))["actions"]
+    await ask(commands, "PUT", f"/actions/{action['id']}/kill")
+    monkeypatch.setattr(dashboards.commands.store, "some", away)
+    again = await ask(commands, "POST", f"/actions/{action['id']}/rerun")
+    assert (again["is_rerun_of"], again["status"]) == (action["id"], "submitted")
+    by_hand = await ask(commands, "POST", f"/scheduler/{schedule['id']}/run")
+    # Whoever only asks may ask again.
+    error_of(await commands.ask("GET", f"/actions/{by_hand['id']}"), 503)
+    monkeypatch.undo()
+    found = (await commands.get("/actions"))["actions"]
+    assert [each["id"] for each in found] == [by_hand["id"], again["id"], action["id"]]
+
+    monkeypatch.setattr(dashboards.commands.notebooks, "by_id", away)
+    made = await make(command_type="JupyterNotebookCommand", command={"path": "a.ipynb"})
+    error_of(await commands.ask("GET", f"/scheduler/{made['id']}"), 503)
+
+
+async def test_a_schedule_writes_its_outputs_back_where_that_is_asked_for(
+    make: Make, commands: CommandClient, fires: None, jp_root_dir: Path
+) -> None:
+    file = jp_root_dir / "a.ipynb"
+    once = {"end_time": "2012-07-01T02:00Z"}
+    schedule = await make(**once)
+    before = file.read_bytes()
+    assert schedule["upload_to_source"] is None
+    await actions_of(commands, schedule, done=1)
+    assert file.read_bytes() == before
+    schedule = await make(**once, upload_to_source=True)
+    assert schedule["upload_to_source"] is True
+    await actions_of(commands, schedule, done=1)
+    assert "seen" in str(json.loads(file.read_text())["cells"][0]["outputs"])
 
 
 async def test_a_rerun_is_another_action_of_the_same_time_and_there_is_a_limit(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,14 +18,6 @@ from .test_scheduler_actions import PYTHON, new_code_cell
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
     return {"SchedulesManager": {"notification_tries": 1}}
-
-
-@pytest.fixture
-def fires(dashboards: Any, jp_asyncio_loop: Any, runs: None) -> Iterator[None]:
-    """The server fires what is due, and runs it."""
-    jp_asyncio_loop.run_until_complete(dashboards.schedules.start())
-    yield
-    jp_asyncio_loop.run_until_complete(dashboards.schedules.stop())
 
 
 async def test_a_webhook_that_failed_is_seen_and_tried_again(

@@ -65,6 +65,19 @@ async def test_the_notebook_has_the_name_of_the_url_and_one_extension(
     assert json.loads(response.body)["link"].endswith("/dashboards/bar/newname")
 
 
+async def test_an_upload_to_where_a_notebook_has_vanished_is_another_notebook(
+    upload: Any, dashboards: Any, jp_root_dir: Path
+) -> None:
+    registry = dashboards.access.notebooks
+    assert (await upload("p1", NOTEBOOK)).code == 201
+    before = await registry.identify("p1.ipynb")
+    assert (await upload("p1", NOTEBOOK)).code == 201
+    assert await registry.find("p1.ipynb") == before
+    (jp_root_dir / "p1.ipynb").unlink()
+    assert (await upload("p1", NOTEBOOK)).code == 201
+    assert await registry.find("p1.ipynb") is None
+
+
 async def test_all_missing_folders_are_made(upload: Any, jp_root_dir: Path) -> None:
     assert (await upload("a/b/c", NOTEBOOK)).code == 201
     assert (await upload("x/y/z", ("z.zip", bundle_of()))).code == 201

@@ -166,10 +166,13 @@ HOSTILE: dict[str, str | bytes] = {
 @pytest.mark.parametrize("v1", [True, False], ids=["v1", "legacy"])
 @pytest.mark.parametrize("frame", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_frames_are_refused_at_once(frame: str | bytes, v1: bool) -> None:
-    start = time.perf_counter()
-    with pytest.raises(FrameError):
-        frames.decode(frame, v1=v1)
-    assert time.perf_counter() - start < 0.1
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        with pytest.raises(FrameError):
+            frames.decode(frame, v1=v1)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.1
 
 
 @pytest.mark.parametrize("value", ['{"a":[]}', "[]", "1", '"a"', '"' + "[" * 1000 + '"'])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ from jupyter_server.services.contents.largefilemanager import (
     LargeFileManager,
 )
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from tornado.web import HTTPError
 
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.finder import DashboardFinder
 from jupyter_dashboards_api.database.engine import Database
-from jupyter_dashboards_api.database.tables import Notebook
-from jupyter_dashboards_api.errors import InvalidRequest
+from jupyter_dashboards_api.database.tables import Notebook, now
+from jupyter_dashboards_api.errors import InvalidRequest, Unavailable
 from jupyter_dashboards_api.notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
 from jupyter_dashboards_api.notebooks.uploads import NotebookUploads
 from tests.conftest import Write
@@ -130,6 +134,38 @@ async def test_it_is_said_when_a_notebook_that_is_known_has_moved_or_gone(
     await registry.moved("a", "c")
     await registry.deleted("c/b.ipynb")
     assert changes == ["changed"] * 2
+
+
+async def test_the_ids_of_notebooks_that_go_are_told_in_the_transaction_that_ends_them(
+    registry: NotebookRegistry,
+) -> None:
+    told: list[int] = []
+    fails = False
+
+    def listener(session: Session, ids: Sequence[int]) -> None:
+        if fails:
+            raise Unavailable("Not now.")
+        gone = session.scalars(select(Notebook.deleted_at).where(Notebook.id.in_(ids)))
+        assert all(each is not None for each in gone)
+        told.extend(ids)
+
+    registry.on_end(listener)
+    paths = ["f/a.ipynb", "f/b.ipynb", "moved.ipynb", "replaced.ipynb", "lost.ipynb", "new.ipynb"]
+    ids = {path: (await registry.identify(path)).id for path in paths}
+    fails = True
+    with pytest.raises(Unavailable):
+        await registry.deleted("f")
+    fails = False
+    assert await registry.by_id(ids["f/a.ipynb"]) is not None
+    await registry.deleted("f")
+    assert told == [ids["f/a.ipynb"], ids["f/b.ipynb"]]
+    await registry.moved("moved.ipynb", "replaced.ipynb")
+    assert told[2:] == [ids["replaced.ipynb"]]
+    await registry.seen([], [ids["lost.ipynb"]], timedelta(0))
+    assert told[3:] == [ids["lost.ipynb"]]
+    registry.appeared("new.ipynb", now())
+    await registry.informed()
+    assert told[4:] == [ids["new.ipynb"]]
 
 
 names = st.sampled_from(["a", "A", "a_", "a%", "a b"])
@@ -299,6 +335,59 @@ async def test_saving_a_notebook_again_keeps_the_id(
     assert await registry.find("a.ipynb") == before
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+async def test_what_is_saved_where_a_notebook_has_vanished_is_another(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any], size: str
+) -> None:
+    store = ContentsStore(contents)
+    store.on_made(registry.appeared)
+    await save("f/a.ipynb")
+    before = await registry.identify("f/a.ipynb")
+    kept = await registry.identify("f/b.ipynb")
+    # Past the contents manager: nobody tells.
+    Path(contents.root_dir, "f", "a.ipynb").unlink()
+    if size == "large":
+        await store.save_file("f/a.ipynb", nbformat.writes(NOTEBOOK).encode() + b" " * 2**21)
+    else:
+        await save("f/a.ipynb")
+    after = await registry.identify("f/a.ipynb")
+    assert after.id != before.id
+    assert await registry.by_id(before.id) is None
+    assert await registry.find("f/b.ipynb") == kept
+    await save("f/a.ipynb")
+    assert await registry.find("f/a.ipynb") == after
+
+
+async def test_a_save_that_fails_where_a_notebook_has_vanished_ends_nothing(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    ContentsStore(contents).on_made(registry.appeared)
+    await save("f/a.ipynb")
+    before = await registry.identify("f/a.ipynb")
+    folder = Path(contents.root_dir, "f")
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(HTTPError):
+        await ensure_async(
+            contents.save({"type": "notebook", "content": NOTEBOOK}, "f/a.ipynb"),
+        )
+    folder.with_name("away").rename(folder)
+    await save("f/a.ipynb")
+    assert await registry.find("f/a.ipynb") == before
+
+
+async def test_what_is_reserved_stays_when_it_is_made(
+    registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
+) -> None:
+    ContentsStore(contents).on_made(registry.appeared)
+    reserved = await registry.reserve("a.ipynb")
+    assert reserved is not None
+    await save("a.ipynb")
+    assert await registry.find("a.ipynb") == reserved
+    Path(contents.root_dir, "a.ipynb").unlink()
+    await save("a.ipynb")
+    assert (await registry.identify("a.ipynb")).id != reserved.id
+
+
 async def test_a_name_that_cannot_be_stored_leaves_no_id_behind(
     registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
 ) -> None:
@@ -310,10 +399,76 @@ async def test_a_name_that_cannot_be_stored_leaves_no_id_behind(
     assert (await registry.identify("a.ipynb")).id != before.id
 
 
+class Away:
+    """A database that does not answer for a while: before it has written, or just after."""
+
+    busy_timeout = 0.1
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.is_away = False
+        self.late = False
+        self.tried = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
+
+    async def write(self, work: Any) -> Any:
+        if not self.is_away:
+            return await self.database.write(work)
+        if self.late:
+            await self.database.write(work)
+        self.tried.set()
+        raise Unavailable("The database does not answer.")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_told_while_the_database_is_away_is_written_when_it_is_back(
+    database: Database, tmp_path: Path, kind: str, late: bool
+) -> None:
+    away = Away(database)
+    registry = NotebookRegistry(away)  # type: ignore[arg-type]
+    root = tmp_path / "root"
+    root.mkdir()
+    manager = KINDS[kind](root_dir=str(root), delete_to_trash=False)
+    manager.event_logger.add_listener(
+        schema_id=CONTENTS_EVENTS, listener=registry.on_contents_event
+    )
+    ids = {}
+    for name in "abc":
+        nbformat.write(NOTEBOOK, root / f"{name}.ipynb")
+        ids[name] = (await registry.identify(f"{name}.ipynb")).id
+    away.is_away, away.late = True, late
+    await ensure_async(manager.rename("b.ipynb", "d.ipynb"))
+    await ensure_async(manager.delete("a.ipynb"))
+    await ensure_async(manager.rename("c.ipynb", "a.ipynb"))
+    await away.tried.wait()
+    # Whoever asks is not told what is wrong meanwhile, and does not wait for ever.
+    for asked in (registry.by_id(ids["a"]), registry.identify("a.ipynb")):
+        with pytest.raises(Unavailable):
+            await asked
+    away.is_away = False
+    while True:
+        try:
+            await registry.informed()
+            break
+        except Unavailable:
+            await asyncio.sleep(0.05)
+    assert (await registry.identify("d.ipynb")).id == ids["b"]
+    assert (await registry.identify("a.ipynb")).id == ids["c"]
+    assert await registry.by_id(ids["a"]) is None
+
+
 @pytest.fixture
-def uploads(contents: Any) -> NotebookUploads:
+def uploads(contents: Any, registry: NotebookRegistry) -> NotebookUploads:
     store = ContentsStore(contents)
-    return NotebookUploads(store, DashboardFinder(store), Forgotten())  # type: ignore[arg-type]
+    return NotebookUploads(
+        store,
+        DashboardFinder(store),
+        Forgotten(),  # type: ignore[arg-type]
+        registry.appeared,
+    )
 
 
 async def test_an_upload_that_replaces_a_notebook_keeps_its_id(
@@ -334,6 +489,25 @@ async def test_an_upload_that_replaces_a_bundle_keeps_the_ids_in_it(
     before = await registry.identify("board/index.ipynb")
     await uploads.save("board", "board.zip", bundle_of(data="2"))
     assert await registry.find("board/index.ipynb") == before
+
+
+async def test_an_upload_to_where_a_notebook_has_vanished_has_another_id(
+    registry: NotebookRegistry, uploads: NotebookUploads, contents: Any
+) -> None:
+    data = nbformat.writes(NOTEBOOK).encode()
+    await uploads.save("f/a.ipynb", "a.ipynb", data)
+    await uploads.save("board", "board.zip", bundle_of(data="1"))
+    before = {
+        (await registry.identify(path)).id for path in ("f/a.ipynb", "board/index.ipynb", "x.ipynb")
+    }
+    Path(contents.root_dir, "f", "a.ipynb").unlink()
+    shutil.rmtree(Path(contents.root_dir, "board"))
+    await uploads.save("f/a.ipynb", "a.ipynb", data)
+    await uploads.save("board", "board.zip", bundle_of(data="2"))
+    for path in ("f/a.ipynb", "board/index.ipynb"):
+        assert (await registry.identify(path)).id not in before
+    # Not every one has vanished.
+    assert (await registry.identify("x.ipynb")).id in before
 
 
 async def test_an_upload_that_fails_keeps_the_id(

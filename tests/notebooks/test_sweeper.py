@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from jupyter_server.services.contents.largefilemanager import (
+    AsyncLargeFileManager,
+    LargeFileManager,
+)
 from sqlalchemy import update
 
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
@@ -31,6 +36,9 @@ class Disk:
     async def exists(self, path: str) -> bool:
         return path in self.paths
 
+    async def is_empty(self) -> bool:
+        return not self.paths
+
 
 async def long_ago(database: Database) -> None:
     """As if what is missing now had been missing for an hour."""
@@ -44,7 +52,7 @@ async def test_what_has_been_missing_for_a_while_is_deleted_and_its_place_gets_a
     registry: NotebookRegistry, database: Database
 ) -> None:
     disk = Disk("a.ipynb", "b.ipynb")
-    sweeper = RegistrySweeper(registry, disk.exists)
+    sweeper = RegistrySweeper(registry, disk.exists, disk.is_empty)
     old, kept = await registry.identify("a.ipynb"), await registry.identify("b.ipynb")
     disk.paths.remove("a.ipynb")
     await sweeper.look()
@@ -61,15 +69,15 @@ async def test_what_has_been_missing_for_a_while_is_deleted_and_its_place_gets_a
 async def test_what_comes_back_in_time_is_the_same_notebook(
     registry: NotebookRegistry, database: Database
 ) -> None:
-    disk = Disk()
-    sweeper = RegistrySweeper(registry, disk.exists)
+    disk = Disk("other.ipynb")
+    sweeper = RegistrySweeper(registry, disk.exists, disk.is_empty)
     known = await registry.identify("a.ipynb")
     await sweeper.look()
     disk.paths.add("a.ipynb")
     await sweeper.look()
     # Its absence is forgotten: it does not add up with the next one.
     await long_ago(database)
-    disk.paths.clear()
+    disk.paths.remove("a.ipynb")
     await sweeper.look()
     assert await registry.by_id(known.id) == known
 
@@ -78,7 +86,8 @@ async def test_whoever_shows_the_notebook_is_told(database: Database) -> None:
     told: list[bool] = []
     registry = NotebookRegistry(database, lambda: told.append(True))
     await registry.identify("a.ipynb")
-    sweeper = RegistrySweeper(registry, Disk().exists, grace=0.0)
+    disk = Disk("other.ipynb")
+    sweeper = RegistrySweeper(registry, disk.exists, disk.is_empty, grace=0.0)
     await sweeper.look()
     assert told == [True]
 
@@ -88,10 +97,39 @@ async def test_storage_that_does_not_answer_deletes_nothing(registry: NotebookRe
         raise StorageFailed("The disk is away.")
 
     known = await registry.identify("a.ipynb")
-    sweeper = RegistrySweeper(registry, fails, grace=0.0)
+    sweeper = RegistrySweeper(registry, fails, Disk().is_empty, grace=0.0)
     with pytest.raises(StorageFailed):
         await sweeper.look()
     assert await registry.by_id(known.id) == known
+
+
+@pytest.mark.parametrize("mount_point", [True, False])
+@pytest.mark.parametrize("kind", [LargeFileManager, AsyncLargeFileManager])
+async def test_a_disk_that_is_not_mounted_deletes_nothing(
+    registry: NotebookRegistry, tmp_path: Path, kind: type[Any], mount_point: bool
+) -> None:
+    root, away = tmp_path / "root", tmp_path / "away"
+    root.mkdir()
+    for name in ("a.ipynb", "b.ipynb"):
+        nbformat.write(nbformat.v4.new_notebook(), root / name)
+    known = [await registry.identify(name) for name in ("a.ipynb", "b.ipynb")]
+    store = ContentsStore(kind(root_dir=str(root)))
+    sweeper = RegistrySweeper(registry, store.is_notebook, store.is_empty, grace=0.0)
+    root.rename(away)
+    if mount_point:
+        root.mkdir()
+    await sweeper.look()
+    assert [await registry.by_id(each.id) for each in known] == known
+    if mount_point:
+        root.rmdir()
+    away.rename(root)
+    (root / "a.ipynb").unlink()
+    await sweeper.look()
+    assert [await registry.by_id(each.id) for each in known] == [None, known[1]]
+    # All of them may be missing, as long as there is something else.
+    (root / "b.ipynb").rename(root / "c.ipynb")
+    await sweeper.look()
+    assert await registry.by_id(known[1].id) is None
 
 
 async def test_the_contents_manager_tells_what_is_there(

@@ -22,9 +22,11 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from jupyter_dashboards_api.commands.logs import CommandLogger
 from jupyter_dashboards_api.commands.manager import CommandsManager
 from jupyter_dashboards_api.commands.models import CommandInfo, Outcome
+from jupyter_dashboards_api.conversion.beside import PicturesBeside
 from jupyter_dashboards_api.conversion.browser import PageBrowser
 from jupyter_dashboards_api.conversion.converter import NotebookConverter
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
+from jupyter_dashboards_api.dashboards.finder import DashboardFinder
 from jupyter_dashboards_api.dashboards.rendering import DashboardRenderer
 from jupyter_dashboards_api.dashboards.trust import Trust
 from jupyter_dashboards_api.database.engine import Database
@@ -53,7 +55,7 @@ class QuickCommands(CommandsManager):
     async def _end_at_once(self, command: CommandInfo, log: CommandLogger) -> Outcome:
         self._note("begun", command.id, command.attempt)
         # As long as it takes that some are under way when a server is killed.
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
         self._note("done", command.id, command.attempt)
         return Outcome("done")
 
@@ -75,7 +77,13 @@ def managers(url: str, folder: Path, name: str) -> tuple[Database, QuickCommands
         kernel_manager=AsyncMappingKernelManager(),
         kernel_spec_manager=KernelSpecManager(),
         hidden_environment=(),
-        converter=NotebookConverter(DashboardRenderer(), PageBrowser(), contents, Trust([])),
+        converter=NotebookConverter(
+            DashboardRenderer(),
+            PageBrowser(),
+            PicturesBeside(contents, DashboardFinder(contents), contents),
+            contents,
+            Trust([]),
+        ),
         max_running_commands=16,
     )
     return database, commands, SchedulesManager(database=database, commands=commands)
