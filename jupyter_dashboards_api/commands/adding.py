@@ -73,4 +73,7 @@ def _columns(submission: Submission) -> dict[str, Any]:
         "retry": submission.retry,
         "retry_delay": submission.retry_delay,
         "idempotency_key": submission.idempotency_key,
+        "callback_url": submission.callback_url,
+        "callback_secret": submission.callback_secret,
+        "mail_to": submission.mail_to,
     }

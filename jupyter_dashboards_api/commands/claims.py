@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from ..database.command_tables import Command, CommandAttempt
 from ..database.tables import now
+from .endings import settle
 from .models import Limits
 
 ACTIVE = ("running", "cancelling")
@@ -110,7 +111,7 @@ def put_back(session: Session, worker: str, begun: Collection[tuple[int, int]]) 
         command.updated_at = now()
         command.started_at = command.started_at if command.attempt else None
         if command.status == "cancelling":
-            command.status, command.ended_at = "cancelled", now()
+            settle(session, command, "cancelled", retryable=False)
         else:
             command.status = "waiting"
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..database.command_tables import Command, CommandAttempt
 from ..database.tables import now
+from .callbacks import note_end
 
 _OF_STAGE = {
     "sending": " Its mail may have been sent, so it is not sent again.",
@@ -16,8 +17,8 @@ _OF_STAGE = {
 }
 
 
-def settle(row: Command, status: str, retryable: bool) -> None:
-    """What becomes of a command: it waits again if it failed and has retries left."""
+def settle(session: Session, row: Command, status: str, retryable: bool) -> None:
+    """What becomes of a command: it waits again if it failed and has retries left, and has ended otherwise."""
     row.updated_at = now()
     if status == "error" and retryable and row.attempt <= row.retry:
         row.status = "waiting"
@@ -25,6 +26,7 @@ def settle(row: Command, status: str, retryable: bool) -> None:
         return
     row.status = status
     row.ended_at = now()
+    note_end(session, row)
 
 
 def lose(session: Session, row: Command, reason: str) -> CommandAttempt | None:
@@ -35,7 +37,7 @@ def lose(session: Session, row: Command, reason: str) -> CommandAttempt | None:
     why = reason + _OF_STAGE.get(stage, "")
     end_attempt(session, row, "lost", why)
     row.error = {"message": why} if status == "error" else None
-    settle(row, status, retryable=not stage)
+    settle(session, row, status, retryable=not stage)
     return attempt
 
 

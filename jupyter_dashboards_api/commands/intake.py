@@ -15,6 +15,7 @@ from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore, clean_path
 from ..errors import DashboardsError, Forbidden, InvalidRequest, NotFound, Unreadable
 from ..notebooks.registry import NotebookId, NotebookRegistry
+from .callbacks import own_address
 from .clusters import Cluster, check_cluster, cluster_of, named_kernelspec
 from .convert_submission import CONVERT, ConvertRequest, convert_request
 from .mail import Mailer
@@ -92,7 +93,7 @@ class CommandIntake:
             notebook = await self._by_id(request.resource_id, missing)
         else:
             notebook = await self._to_run(request)
-        made = request.submission(notebook.path, notebook.id, owner)
+        made = self._with_mail(request.submission(notebook.path, notebook.id, owner))
         await self._check(made, notebook)
         return await self._told(made)
 
@@ -109,6 +110,7 @@ class CommandIntake:
         if "path" in shown:
             shown["path"] = notebook.path
         made = replace(rerun, path=notebook.path, payload={**rerun.payload, "command": shown})
+        made = self._with_mail(made)
         await self._check(made, notebook)
         return await self._told(made)
 
@@ -165,6 +167,12 @@ class CommandIntake:
         except (Forbidden, NotFound, Unreadable) as error:
             # The file itself is at fault, not what the caller may do.
             raise Refused(error.message) from error
+
+    def _with_mail(self, made: Submission) -> Submission:
+        """With the owner's address, if a mail is asked for and can be sent: who runs it again gets it, not who ran it first."""
+        if not (made.payload.get("can_notify") and self._mailer.is_configured):
+            return made
+        return replace(made, mail_to=own_address(made.owner))
 
     async def _told(self, made: Submission) -> Submission:
         """With the names of arguments that the notebook doesn't declare; the run looks again, in the kernel's language."""

@@ -27,6 +27,7 @@ from .convert_runner import ConvertRunner
 from .convert_submission import CONVERT
 from .feed import CommandFeed
 from .intake import CommandIntake
+from .labels import label_models
 from .logs import CommandLogger
 from .mail import Mailer
 from .models import CommandInfo, Limits, Outcome, Submission
@@ -251,7 +252,7 @@ class CommandsManager(LoggingConfigurable):
         await self.converter.stop()
 
     async def submit(self, submission: Submission) -> CommandInfo:
-        """As `submit_all` does, one."""
+        """As `submit_all` does, one; with its `callback_secret` only if it is new."""
         return (await self.submit_all([submission]))[0]
 
     async def submit_all(self, submissions: Sequence[Submission]) -> list[CommandInfo]:
@@ -299,6 +300,10 @@ class CommandsManager(LoggingConfigurable):
         running = await self.store.running()
         throttle = Throttle(running, replace(self._limits, places=self._queue.places))
         return frozenset(each.id for each in waiting if throttle.holds(each, now()))
+
+    def labels(self) -> list[dict[str, Any]]:
+        """What commands can have as their label, as the API lists it."""
+        return label_models(self._clusters, self.max_running_per_label)
 
     async def cancel(self, command_id: int) -> tuple[bool, CommandInfo]:
         """Whether this call has cancelled the command, or asked for it, and how it stands.

@@ -18,7 +18,10 @@ STATUSES = frozenset({"waiting", "running", "cancelling"}) | FINAL
 
 @dataclass(frozen=True)
 class Submission:
-    """A command that is to be stored. `payload` is echoed as `command` by the API."""
+    """A command that is to be stored. `payload` is echoed as `command` by the API.
+
+    When it has ended, `callback_url` is called, signed with `callback_secret`, and `mail_to` gets a mail.
+    """
 
     command_type: str
     owner: str
@@ -35,6 +38,9 @@ class Submission:
     retry: int = 0
     retry_delay: int = 0
     idempotency_key: str | None = None
+    callback_url: str | None = None
+    callback_secret: str | None = field(default=None, repr=False)
+    mail_to: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,10 @@ class AttemptInfo:
 
 @dataclass(frozen=True)
 class CommandInfo:
-    """A command as it stands. `error` says what went wrong: `message`, and `cell_index`, `ename`, `evalue` of a cell."""
+    """A command as it stands. `error` says what went wrong: `message`, and `cell_index`, `ename`, `evalue` of a cell.
+
+    `callback_secret` is known only to who has just made the command.
+    """
 
     id: int
     command_type: str
@@ -87,6 +96,9 @@ class CommandInfo:
     not_before: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    callback_url: str | None = None
+    mail_to: str | None = None
+    callback_secret: str | None = field(default=None, repr=False)
 
     @property
     def is_final(self) -> bool:

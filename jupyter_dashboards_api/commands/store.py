@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -61,12 +62,19 @@ class CommandStore:
     ) -> list[tuple[CommandInfo, bool]]:
         """New commands, all or none, and True; or the one that the same idempotency key has made before, and False.
 
-        Raises `Conflict` when that one was another request, `QueueFull` when `most_waiting` of its owner wait already.
+        Only a new one comes with its `callback_secret`. Raises `Conflict` when that one was another request, `QueueFull` when
+        `most_waiting` of its owner wait already.
         """
 
         def work(session: Session) -> list[tuple[CommandInfo, bool]]:
             added = [submit(session, each, most_waiting) for each in submissions]
-            return [(_info(command), is_new) for command, is_new in added]
+            return [
+                (
+                    replace(_info(row), callback_secret=row.callback_secret if is_new else None),
+                    is_new,
+                )
+                for row, is_new in added
+            ]
 
         try:
             return await self._database.write(work)
@@ -323,7 +331,7 @@ class CommandStore:
             status = "cancelled" if row.status == "cancelling" else outcome.status
             end_attempt(session, row, status, str((outcome.error or {}).get("message", "")))
             row.error = dict(outcome.error) if outcome.error else None
-            settle(row, status, outcome.retryable)
+            settle(session, row, status, outcome.retryable)
             session.flush()
             return _info(row)
 
@@ -345,7 +353,7 @@ class CommandStore:
             if before == "waiting":
                 # Not the error of a try before.
                 row.error = None
-                settle(row, "cancelled", retryable=False)
+                settle(session, row, "cancelled", retryable=False)
             elif before == "running":
                 row.status, row.updated_at = "cancelling", now()
             session.flush()
@@ -456,6 +464,8 @@ def _info(row: Command) -> CommandInfo:
         cells_done=row.cells_done,
         cell_index=row.cell_index,
         error=row.error,
+        callback_url=row.callback_url,
+        mail_to=row.mail_to,
         created_at=row.created_at,
         updated_at=row.updated_at,
         not_before=row.not_before,

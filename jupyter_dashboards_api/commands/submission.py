@@ -5,6 +5,7 @@ Clients of ten years send numbers as texts, lists as texts with commas, and null
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -18,6 +19,7 @@ from ..errors import DashboardsError, Unreadable
 from .macros import Value, parsed_macros, resolved, substituted
 from .models import DEFAULT_LABEL, Submission
 from .parameters import parsed_arguments
+from .webhooks import MAX_SECRET, MAX_URL, BadWebhook, checked_webhook
 
 MAX_TEXT = 255
 MAX_TAGS = 100
@@ -25,6 +27,7 @@ MAX_KEY = 128
 MAX_PATH = 4096
 _FORBIDDEN_IN_NAMES = re.compile(r"[&<>\"'\x00-\x1f\x7f-\x9f\u2028\u2029]")
 KEY_FIELD = "idempotency_key"
+CALLBACK_FIELDS = ("callback_url", "callback_secret")
 SPARK, JUPYTER = "SparkCommand", "JupyterNotebookCommand"
 
 
@@ -52,6 +55,8 @@ class CommandRequest(ABC):
     pool: str | None
     idempotency_key: str | None
     request_hash: str
+    callback_url: str | None
+    callback_secret: str | None = dataclasses.field(repr=False)
 
     @property
     @abstractmethod
@@ -90,6 +95,8 @@ class CommandRequest(ABC):
             retry=self.retry,
             retry_delay=self.retry_delay,
             idempotency_key=self.idempotency_key,
+            callback_url=self.callback_url,
+            callback_secret=self.callback_secret,
         )
 
 
@@ -114,6 +121,7 @@ def fields_of(body: Mapping[str, Any], key: str | None, nominal: datetime | None
         "pool": text(body, "pool"),
         "idempotency_key": text({KEY_FIELD: key or body.get(KEY_FIELD)}, KEY_FIELD, MAX_KEY),
         "request_hash": request_hash(body),
+        **dict(zip(CALLBACK_FIELDS, callback_of(body), strict=True)),
     }
 
 
@@ -280,6 +288,18 @@ def number(
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise Refused(f"{field} must be a whole number from {least} to {most}.")
     return value
+
+
+def callback_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Who is called at the end, and the secret that signs the call, made up where none is given. Raises `Refused`."""
+    url = text(body, "callback_url", MAX_URL)
+    secret = text(body, "callback_secret", MAX_SECRET)
+    if url is None and secret is None:
+        return None, None
+    try:
+        return checked_webhook(url, secret)
+    except BadWebhook as error:
+        raise Refused(f"callback_{error}") from error
 
 
 def flag(body: Mapping[str, Any], field: str, *, default: bool) -> bool:

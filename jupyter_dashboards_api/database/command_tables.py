@@ -18,7 +18,8 @@ class Command(Table):
 
     `payload` is what the API shows as `command`, and what the runner needs; `tag_text` has each tag between two line ends,
     so that both databases find it alike. A command that waits runs after `not_before`, in the order of `priority` (higher
-    first) and id.
+    first) and id. When it has ended, `callback_url` is called, with `callback_secret` (gone from here by then), and `mail_to`
+    gets a mail.
     """
 
     __tablename__ = "commands"
@@ -59,6 +60,9 @@ class Command(Table):
     cells_done: Mapped[int] = mapped_column(default=0)
     cell_index: Mapped[int | None]
     error: Mapped[dict[str, Any] | None]
+    callback_url: Mapped[str | None] = mapped_column(Text)
+    callback_secret: Mapped[str | None] = mapped_column(String(128))
+    mail_to: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
     updated_at: Mapped[datetime] = mapped_column(default=now)
     not_before: Mapped[datetime] = mapped_column(default=now)

@@ -17,6 +17,9 @@ COLLECTED = text("collected_at IS NOT NULL")
 WAITING_FOR_FILES = text("status = 'waiting for dependencies'")
 PENDING = text("state = 'pending'")
 
+MAIL, WEBHOOK = "mail", "webhook"
+"""Kinds of notifications."""
+
 
 class Schedule(Table):
     """When commands are made, and which. `body` is the command as the API takes it, `trigger` what says when.
@@ -103,7 +106,9 @@ class ScheduleAction(Table):
 class Notification(Table):
     """What is to be told to whom: `kind` is `mail` or `webhook`, `state` is `pending`, `sent` or `dead`.
 
-    `dead` is what could not be delivered after all its tries; `last_error` says why. `is_under_way` while one is made.
+    It is of a schedule's runs, or of a command. `dead` is what could not be delivered after all its tries; `last_error` says
+    why. `is_under_way` while one is made. `secret` signs the call of a command until it has been taken; a schedule has its
+    own.
     """
 
     __tablename__ = "notifications"
@@ -117,8 +122,12 @@ class Notification(Table):
     schedule_id: Mapped[int | None] = mapped_column(
         ForeignKey("schedules.id", ondelete="CASCADE"), index=True
     )
+    command_id: Mapped[int | None] = mapped_column(
+        ForeignKey("commands.id", ondelete="SET NULL"), index=True
+    )
     kind: Mapped[str] = mapped_column(String(16))
     target: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str | None] = mapped_column(String(128))
     message: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(16), default="pending")
     tries: Mapped[int] = mapped_column(default=0)

@@ -61,7 +61,11 @@ class CommandsAPIHandler(DeliveryMixin, DashboardsAPIHandler):
         except Unavailable:
             # Clients take a 503 for leave to send it again, and it is made already.
             throttled = False
-        self.send(command_model(command, throttled=throttled))
+        model = command_model(command, throttled=throttled)
+        if command.callback_secret is not None:
+            # This once.
+            model["callback_secret"] = command.callback_secret
+        self.send(model)
 
     def flag(self, name: str) -> bool:
         """A query argument that says yes, in any client's spelling."""
@@ -144,6 +148,7 @@ def command_model(
         "cells_done": command.cells_done,
         "unknown_arguments": command.payload.get("unknown_arguments", []),
         "is_rerun_of": command.payload.get("rerun_of"),
+        "callback_url": command.callback_url,
     }
     if with_properties:
         model["tags"] = list(command.tags)

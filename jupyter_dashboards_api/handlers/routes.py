@@ -12,6 +12,10 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from .activity import ActivityHandler
+from .command_notifications import (
+    CommandNotificationRetryHandler,
+    CommandNotificationsHandler,
+)
 from .command_stream import CommandStreamHandler
 from .commands import (
     CommandErrorLogsHandler,
@@ -28,6 +32,7 @@ from .commands import (
 from .commands_elsewhere import CommandsElsewhereHandler
 from .kernels import KernelChannelsHandler, KernelHandler, KernelsHandler
 from .keys import KeyHandler, KeysHandler
+from .labels import LabelsHandler
 from .login import LoginHandler, LogoutHandler
 from .notebook_contents import NotebookContentsHandler
 from .notebook_lookup import (
@@ -312,7 +317,24 @@ ROUTES: tuple[Route, ...] = (
             ("jobs", CommandJobsHandler, "The jobs of a cluster that a command has run."),
             ("notebook", CommandNotebookHandler, "The notebook as a command has executed it."),
             ("file", CommandFileHandler, "The file that a conversion has made."),
+            (
+                "notifications",
+                CommandNotificationsHandler,
+                "What was told of a command's end, and what could not be.",
+            ),
         )
+    ),
+    Route(
+        rf"{_API}/commands/{_COMMAND}/notifications/{NOTIFICATION}/retry/?",
+        CommandNotificationRetryHandler,
+        {"POST": RUN_COMMANDS},
+        "Try once more what could not be told of a command.",
+    ),
+    Route(
+        rf"{_API}/labels/?",
+        LabelsHandler,
+        {"GET": READ_COMMANDS},
+        "The labels that commands can have.",
     ),
     *(
         Route(rf"{_API}/{pattern}/?", handler, permissions, summary)

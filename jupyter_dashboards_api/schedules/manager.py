@@ -60,7 +60,7 @@ class SchedulesManager(LoggingConfigurable):
         8,
         min=1,
         help="""How many times a notification (a mail, or the call of a webhook) is tried; what fails then is dead, and shown
-        with its reason by `/api/v1.2/scheduler/ID/notifications`.""",
+        with its reason by `/api/v1.2/scheduler/ID/notifications` and `/api/v1.2/commands/ID/notifications`.""",
     ).tag(config=True)
 
     notification_delay = Float(
@@ -70,7 +70,9 @@ class SchedulesManager(LoggingConfigurable):
     ).tag(config=True)
 
     webhook_timeout = Float(
-        10.0, min=0.1, help="""Seconds in which the receiver of a webhook must have answered."""
+        10.0,
+        min=0.1,
+        help="""Seconds in which the receiver of a webhook or callback must have answered.""",
     ).tag(config=True)
 
     def __init__(self, *, database: Database, commands: CommandsManager, **options: Any) -> None:
@@ -144,6 +146,8 @@ class SchedulesManager(LoggingConfigurable):
         return await self.commands.contents.stat(path) is not None
 
     def _ended(self, command: CommandInfo) -> None:
+        if command.callback_url or command.mail_to:
+            self._notices.wake()
         if "schedule" in command.payload:
             task = asyncio.ensure_future(self._free(command.id))
             self._freeing.add(task)
@@ -199,9 +203,14 @@ class SchedulesManager(LoggingConfigurable):
         await self._made(action)
         return action
 
-    async def retry(self, notification_id: int) -> NotificationInfo:
-        """Tries once more a notification that was given up. Raises `NotFound`, and `InvalidRequest` for another one."""
-        found = await self.notifier.again(notification_id)
+    async def retry(
+        self, notification_id: int, *, command_id: int | None = None
+    ) -> NotificationInfo:
+        """Tries once more a notification that was given up; with `command_id` only one of that command is there.
+
+        Raises `NotFound`, and `InvalidRequest` for one that was not given up.
+        """
+        found = await self.notifier.again(notification_id, command_id=command_id)
         self._notices.wake()
         return found
 

@@ -1,31 +1,19 @@
-"""Who is told of a schedule's runs, and in which words. Pure. API: `notification` of §3 of the specification.
-
-A webhook's call is signed as the Standard Webhooks specification says: receivers have libraries for it.
-"""
+"""Who is told of a schedule's runs, and in which words. Pure. API: `notification` of §3 of the specification."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..commands.mail import parse_addresses
 from ..commands.submission import flag, number, text
+from ..commands.webhooks import MAX_SECRET, MAX_URL, BadWebhook, checked_webhook
 from ..errors import DashboardsError, Unreadable
 from .fields import zone_named
 from .triggers import Weekly
 
-MAX_WEBHOOK = 2000
-SECRET_PREFIX = "whsec_"  # noqa: S105
-_LEAST_SECRET, _MOST_SECRET = 16, 128
 _LISTED = 200
 """Runs that a digest lists; of the others it tells how many."""
 
@@ -105,54 +93,10 @@ def webhook_of(given: Any) -> tuple[str | None, str | None]:
         given = {"url": given}
     if not isinstance(given, Mapping):
         raise BadNotice("webhook must be a URL, or an object with url and secret.")
-    url = text(given, "url", MAX_WEBHOOK)
-    if url is None or not _is_web(url):
-        raise BadNotice("webhook: url must be an address such as https://example.org/hook.")
-    secret = text(given, "secret", _MOST_SECRET)
-    if secret is None:
-        return url, SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
     try:
-        if len(key_of(secret)) < _LEAST_SECRET:
-            raise BadNotice(f"webhook: secret must have at least {_LEAST_SECRET} bytes.")
-    except binascii.Error as error:
-        raise BadNotice(f"webhook: after {SECRET_PREFIX} the secret must be Base64.") from error
-    return url, secret
-
-
-def _is_web(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        # A password in it would be told to whoever sees the schedule.
-        plain = parts.username is None and parts.password is None and parts.port != 0
-    except ValueError:
-        return False
-    return (
-        plain
-        and parts.scheme in ("https", "http")
-        and bool(parts.hostname)
-        and url.isascii()
-        and url.isprintable()
-        and " " not in url
-    )
-
-
-def key_of(secret: str) -> bytes:
-    """The key of a secret: what follows `whsec_` is Base64, any other text is itself. Raises `binascii.Error`."""
-    if secret.startswith(SECRET_PREFIX):
-        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    return secret.encode()
-
-
-def signed_headers(secret: str, message_id: str, moment: datetime, body: bytes) -> dict[str, str]:
-    """The headers of a call: its id, its time in Unix seconds, and the HMAC-SHA256 of both and the body."""
-    stamp = str(int(moment.timestamp()))
-    signed = b".".join((message_id.encode(), stamp.encode(), body))
-    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": stamp,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
+        return checked_webhook(text(given, "url", MAX_URL), text(given, "secret", MAX_SECRET))
+    except BadWebhook as error:
+        raise BadNotice(f"webhook: {error}") from error
 
 
 def webhook_message(run: Run, moment: datetime) -> dict[str, Any]:
@@ -174,11 +118,6 @@ def webhook_message(run: Run, moment: datetime) -> dict[str, Any]:
             "end_time": run.ended_at and int(run.ended_at.timestamp()),
         },
     }
-
-
-def body_of(message: Mapping[str, Any]) -> bytes:
-    """A webhook's message as it is sent and signed."""
-    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def mail_of(run: Run) -> dict[str, str]:

@@ -14,18 +14,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from ..commands.mail import Mailer, MailFailed
+from ..commands.webhooks import body_of, signed_headers
 from ..database.engine import Database
-from ..database.schedule_tables import Notification, Schedule
+from ..database.schedule_tables import MAIL, Notification, Schedule
 from ..database.tables import now
 from ..errors import DashboardsError, InvalidRequest, NotFound
-from .notices import body_of, signed_headers
-from .telling import MAIL
 
 PENDING, SENT, DEAD = "pending", "sent", "dead"
 
@@ -46,6 +45,7 @@ class NotificationInfo:
 
     id: int
     schedule_id: int | None
+    command_id: int | None
     kind: str
     target: str
     message: dict[str, Any]
@@ -114,9 +114,20 @@ class Notifier:
         self, schedule_id: int, limit: int, offset: int
     ) -> tuple[list[NotificationInfo], bool]:
         """A page of what was told of a schedule, the newest first, and whether there is more."""
+        return await self._page(Notification.schedule_id == schedule_id, limit, offset)
+
+    async def of_command(
+        self, command_id: int, limit: int, offset: int
+    ) -> tuple[list[NotificationInfo], bool]:
+        """The same of a command."""
+        return await self._page(Notification.command_id == command_id, limit, offset)
+
+    async def _page(
+        self, wanted: ColumnElement[bool], limit: int, offset: int
+    ) -> tuple[list[NotificationInfo], bool]:
         query = (
             select(Notification)
-            .where(Notification.schedule_id == schedule_id)
+            .where(wanted)
             .order_by(Notification.id.desc())
             .limit(limit + 1)
             .offset(offset)
@@ -128,12 +139,17 @@ class Notifier:
 
         return await self._database.read(look)
 
-    async def again(self, notification_id: int) -> NotificationInfo:
-        """Tries once more what is dead. Raises `NotFound`, and `InvalidRequest` for one that is not dead."""
+    async def again(
+        self, notification_id: int, *, command_id: int | None = None
+    ) -> NotificationInfo:
+        """Tries once more what is dead. Raises `NotFound`, and `InvalidRequest` for one that is not dead.
+
+        With `command_id` only what is told of that command is there.
+        """
 
         def work(session: Session) -> NotificationInfo:
             row = session.get(Notification, notification_id, with_for_update=True)
-            if row is None:
+            if row is None or command_id not in (None, row.command_id):
                 raise NotFound("There is no such notification.")
             if row.state != DEAD:
                 raise InvalidRequest(
@@ -162,7 +178,7 @@ class Notifier:
             row.is_under_way = True
             row.tries += 1
             row.not_before = moment + _LEASE
-            claimed.append(_info(row, secret))
+            claimed.append(_info(row, row.secret or secret))
         session.flush()
         return claimed
 
@@ -231,10 +247,15 @@ class Notifier:
         moment = now()
         values: dict[str, Any] = {"is_under_way": False}
         if failed is None:
-            values |= {"state": SENT, "sent_at": moment, "last_error": ""}
+            values |= {"state": SENT, "sent_at": moment, "last_error": "", "secret": None}
         elif failed.is_final or each.tries >= self._tries:
+            of_command = each.schedule_id is None
             self._log.warning(
-                "Notification %d of schedule %s: %s", each.id, each.schedule_id, failed.why
+                "Notification %d of %s %s: %s",
+                each.id,
+                "command" if of_command else "schedule",
+                each.command_id if of_command else each.schedule_id,
+                failed.why,
             )
             values |= {"state": DEAD, "last_error": failed.why}
         else:
@@ -254,6 +275,7 @@ def _info(row: Notification, secret: str | None = None) -> NotificationInfo:
     return NotificationInfo(
         id=row.id,
         schedule_id=row.schedule_id,
+        command_id=row.command_id,
         kind=row.kind,
         target=row.target,
         message=row.message,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..commands.submission import flag, name_of, number, text
+from ..commands.submission import CALLBACK_FIELDS, flag, name_of, number, text
 from ..errors import Unreadable
 from .dependencies import InvalidFiles, read_files
 from .fields import InvalidTrigger
@@ -104,6 +104,8 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
     command = fields.get("command", {})
     if not isinstance(command, Mapping):
         raise InvalidSchedule("command must be an object.")
+    if any(each.get(name) for each in (given, command) for name in CALLBACK_FIELDS):
+        raise InvalidSchedule("callback_url is for single commands: a schedule has webhook.")
     if not isinstance(fields.get("command_type"), str):
         raise InvalidSchedule("command_type is required.")
     webhook, secret = webhook_of(fields.get("webhook"))

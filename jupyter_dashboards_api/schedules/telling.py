@@ -18,12 +18,10 @@ from sqlalchemy.orm import Session
 
 from ..commands.models import FINAL as ENDED
 from ..database.command_tables import Command
-from ..database.schedule_tables import Notification, Schedule, ScheduleAction
+from ..database.schedule_tables import MAIL, WEBHOOK, Notification, Schedule, ScheduleAction
 from ..errors import DashboardsError
 from .models import WAITING_FOR_DEPENDENCIES
 from .notices import Notice, Run, digest_of, mail_of, next_digest, notice_of, webhook_message
-
-MAIL, WEBHOOK = "mail", "webhook"
 
 _log = logging.getLogger(__name__)
 

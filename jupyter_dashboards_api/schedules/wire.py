@@ -10,6 +10,7 @@ from typing import Any
 
 from ..commands.models import FINAL as ENDED
 from ..commands.wire import MAX_NUMBER, nominal_time, read_flag, read_number, timestamp, user_id
+from ..database.schedule_tables import MAIL
 from ..errors import InvalidRequest, Unreadable
 from .dependencies import DEFAULT_TIME_OUT, missing_of
 from .models import (
@@ -22,7 +23,6 @@ from .models import (
     ScheduleInfo,
 )
 from .notifier import PENDING, NotificationInfo
-from .telling import MAIL
 from .triggers import Every, Trigger, next_times, trigger_of
 from .walls import exact_instant
 
@@ -243,11 +243,12 @@ def action_model(
 
 
 def told_model(told: NotificationInfo) -> dict[str, Any]:
-    """What was told of a run, or is to be. `state` is `pending`, `sent` or `dead`; `error` is what came of the last try."""
+    """What was told of a run or a command, or is to be. `state` is `pending`, `sent` or `dead`; `error` is what came of the last try."""
     target = json.loads(told.target) if told.kind == MAIL else told.target
     return {
         "id": told.id,
         "schedule_id": told.schedule_id,
+        "command_id": told.command_id,
         "kind": told.kind,
         "target": target,
         "message": told.message,

@@ -60,6 +60,7 @@ def commands() -> dict[str, Asked]:
         "file",
         "jobs",
         "notebook",
+        "notifications",
     )
     return {
         f"GET {api}/commands": Asked(f"{api}/commands/", 200),
@@ -76,6 +77,10 @@ def commands() -> dict[str, Asked]:
             f"GET {api}/commands/{{command_id}}/{part}": Asked(f"{api}/commands/999/{part}", 404)
             for part in parts
         },
+        f"POST {api}/commands/{{command_id}}/notifications/{{notification_id}}/retry": Asked(
+            f"{api}/commands/999/notifications/1/retry", 404
+        ),
+        f"GET {api}/labels": Asked(f"{api}/labels", 200),
         **scheduler(),
         f"GET {api}/notebooks": Asked(f"{api}/notebooks{QUERY}", 200),
         f"GET {api}/notebook_dashboard": Asked(f"{api}/notebook_dashboard{QUERY}", 200),

@@ -26,6 +26,7 @@ from jupyter_dashboards_api.commands.mail import Mailer
 from jupyter_dashboards_api.commands.models import Limits, Outcome
 from jupyter_dashboards_api.commands.removal import remove
 from jupyter_dashboards_api.commands.store import CommandStore
+from jupyter_dashboards_api.commands.webhooks import signed_headers
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.schedule_tables import Notification, Schedule
 from jupyter_dashboards_api.database.tables import Notebook, now
@@ -36,7 +37,6 @@ from jupyter_dashboards_api.schedules.notices import (
     Notice,
     next_digest,
     notice_of,
-    signed_headers,
     webhook_of,
 )
 from jupyter_dashboards_api.schedules.notifier import Notifier
