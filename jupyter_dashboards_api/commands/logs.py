@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from ..errors import DashboardsError
+from .outages import AGAIN
 
 _EVERY = 0.3
 """Seconds between two writes."""
@@ -48,7 +48,7 @@ class CommandLogger:
             self._writer = asyncio.ensure_future(self._write_soon())
 
     async def close(self) -> None:
-        """Writes what is left. Raises `DashboardsError` when it can't be; it may be tried again."""
+        """Writes what is left. Raises what `write` raises; it may be tried again."""
         self._hurry.set()
         if self._writer is not None:
             # A write that is under way must not be broken off: nobody would know whether it was done.
@@ -57,12 +57,16 @@ class CommandLogger:
 
     async def _write_soon(self) -> None:
         try:
+            wait = _EVERY
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), _EVERY)
-                # What can't be written now is kept for the next time.
-                with contextlib.suppress(DashboardsError):
+                    await asyncio.wait_for(self._hurry.wait(), wait)
+                try:
                     await self._flush()
+                    wait = _EVERY
+                except Exception:
+                    # What can't be written now is kept for the next time, and for `close`, which says why.
+                    wait = AGAIN
                 # What has come meanwhile has started no writer; what comes while it is closed, `close` writes.
                 if not self._pieces or self._hurry.is_set():
                     break
@@ -75,6 +79,6 @@ class CommandLogger:
             return
         try:
             await self._write("".join(pieces))
-        except DashboardsError:
+        except Exception:
             self._pieces = [*pieces, *self._pieces]
             raise

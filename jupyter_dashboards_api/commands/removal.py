@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from ..database.command_tables import Command
@@ -17,6 +17,9 @@ async def remove(database: Database, command_id: int) -> None:
     """Deletes a command that has ended. Raises `NotFound`, or `Conflict` for one that has not."""
 
     def work(session: Session) -> None:
+        run = ScheduleAction.command_id == command_id
+        # The run of a schedule first, as everywhere: nobody then waits for each other.
+        session.execute(select(ScheduleAction.id).where(run).with_for_update()).all()
         command = session.get(Command, command_id, with_for_update=True)
         if command is None:
             raise NotFound("There is no such command.")
@@ -25,7 +28,6 @@ async def remove(database: Database, command_id: int) -> None:
                 f"The command is {command.status}; cancel it first, with PUT, and delete it then."
             )
         # The run of a schedule stays, and may still have to be told of.
-        run = ScheduleAction.command_id == command_id
         reason = str((command.error or {}).get("message", ""))
         session.execute(
             update(ScheduleAction).where(run).values(status=command.status, reason=reason)

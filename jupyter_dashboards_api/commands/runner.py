@@ -99,7 +99,7 @@ class NotebookRunner:
             gateway.close()
 
     async def end_orphans(self, orphans: Iterable[Orphan]) -> None:
-        """Ends the kernels that servers have left at gateways; waits a while, so that no retry runs beside them.
+        """Ends the kernels that servers have left at gateways; waits a while: on one server no retry runs beside them.
 
         Those that have a process on a machine are ended there (`orphans.py`).
         """
@@ -186,7 +186,7 @@ class NotebookRunner:
             await progress.close()
             if error is not None:
                 log.say(error["message"])
-            if has_upload:
+            if has_upload and progress.is_current:
                 await self._replace(command, original, notebook, log)
             if status == "done":
                 log.say("Done.")
@@ -404,6 +404,8 @@ class _Progress:
         self._begun = 0
         self._done = 0
         self.index: int | None = None
+        self.is_current = True
+        """False once another server has taken the command over."""
         self._noted: tuple[int, int | None] = (-1, None)
         self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -425,13 +427,12 @@ class _Progress:
         self._closing.set()
         if self._writer is not None:
             await asyncio.wait({self._writer})
-        with contextlib.suppress(DashboardsError):
-            await self._note()
+        await insist(self._note)
 
     async def _note(self) -> None:
         now = (self._done, self.index)
         if now != self._noted:
-            await self._commands.progress(self._command, self._cells, *now)
+            self.is_current = await self._commands.progress(self._command, self._cells, *now)
             self._noted = now
 
     async def _write(self) -> None:

@@ -46,7 +46,10 @@ class CommandStore:
         self._refused.append(heard)
 
     def tell_orphaned(self, heard: Callable[[list[Orphan]], Awaitable[None]]) -> None:
-        """Calls back with what servers that have died have left; whoever looks for it here waits until `heard` is done."""
+        """Calls back with what servers that have died have left.
+
+        Whoever looks for it on this server waits until `heard` is done; another one may take what waits again already.
+        """
         self._orphaned.append(heard)
 
     def _refuse(self, command: CommandInfo) -> None:

@@ -60,7 +60,7 @@ def _is_web(url: str) -> bool:
 def key_of(secret: str) -> bytes:
     """The key of a secret: what follows `whsec_` is Base64, any other text is itself. Raises `binascii.Error`."""
     if secret.startswith(SECRET_PREFIX):
-        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX).encode(), validate=True)
     return secret.encode()
 
 

@@ -26,7 +26,7 @@ LONGEST_SAVE = 10.0
 
 Hold = Callable[[str], AbstractAsyncContextManager[None]]
 
-_WRITTEN_BY_RUNS = {STAMP, "language_info"}
+_WRITTEN_BY_RUNS = {STAMP, "language_info", "widgets"}
 """Of a notebook's metadata."""
 
 _OF_A_RUN = {"id", "outputs", "execution_count"}

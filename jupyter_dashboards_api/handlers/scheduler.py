@@ -10,7 +10,7 @@ from typing import Any
 from tornado.web import authenticated
 
 from ..commands.submission import text
-from ..errors import Conflict, Unreadable
+from ..errors import Conflict, Unavailable, Unreadable
 from ..schedules.editing import (
     asked,
     changed_columns,
@@ -127,7 +127,12 @@ class ScheduleHandler(SchedulerAPIHandler):
         with unprocessable():
             changed = await self.schedules.change(schedule.id, change)
         secret = _secret(request, tells_secret(schedule, request, body))
-        self.send({**await self.model(changed), **secret})
+        try:
+            model = await self.model(changed)
+        except Unavailable:
+            # It is stored: after a 503 it would be sent again, and the secret never told.
+            model = schedule_model(changed)
+        self.send({**model, **secret})
 
 
 class ScheduleDuplicateHandler(_MakingHandler):

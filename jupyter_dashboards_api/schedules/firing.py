@@ -58,7 +58,7 @@ def look(session: Session, moment: datetime, bounds: Bounds) -> tuple[list[int],
         .where(Schedule.look_at <= moment, Schedule.status == RUNNING)
         .order_by(Schedule.look_at)
         .limit(_AT_ONCE)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     ).all()
     made: list[int] = []
     enough = time.monotonic() + bounds.longest.total_seconds()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ..commands.models import FINAL as ENDED
@@ -64,7 +64,7 @@ def digest(session: Session, moment: datetime) -> int:
         .where(Schedule.digest_at <= moment)
         .order_by(Schedule.digest_at)
         .limit(_DIGESTS)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     ).all()
     for schedule in due:
         # Not again at once, if this goes wrong.
@@ -73,6 +73,19 @@ def digest(session: Session, moment: datetime) -> int:
             is_more = _tell_collected(session, schedule)
             schedule.digest_at = moment if is_more else _next_digest(schedule, moment)
     return len(due)
+
+
+def recall(session: Session, moment: datetime) -> int:
+    """Has what was collected told where no digest is to come; how many schedules that were.
+
+    One server may collect a run while another one switches the digest off.
+    """
+    collected = select(ScheduleAction.schedule_id).where(ScheduleAction.collected_at.is_not(None))
+    forgotten = update(Schedule).where(Schedule.digest_at.is_(None), Schedule.id.in_(collected))
+    done = session.execute(
+        forgotten.values(digest_at=moment), execution_options={"synchronize_session": False}
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 @contextmanager

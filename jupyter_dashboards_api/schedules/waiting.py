@@ -136,7 +136,8 @@ def _locked(session: Session, action_id: int) -> tuple[Schedule, ScheduleAction]
         select(Schedule)
         .join(ScheduleAction, ScheduleAction.schedule_id == Schedule.id)
         .where(ScheduleAction.id == action_id)
-        .with_for_update(of=Schedule)
+        # What refers to the schedule, such as a notification, may be added meanwhile.
+        .with_for_update(of=Schedule, key_share=True)
     )
     schedule = session.scalar(wanted)
     action = session.get(ScheduleAction, action_id, with_for_update=True)

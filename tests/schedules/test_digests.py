@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.orm import Session
 
 from jupyter_dashboards_api.commands.models import Limits, Outcome
@@ -171,4 +171,19 @@ async def test_what_was_to_be_told_is_told_after_the_migration(
         connection.execute(text("UPDATE schedules SET digested_at = :at"), {"at": times[0]})
     upgrade(database.engine)
     await schedules.look(await due(database))
+    assert await subjects(database) == ["Sales: 1 run, 0 failed"]
+
+
+async def test_what_is_collected_while_another_server_switches_the_digest_off_is_told_too(
+    database: Database, schedules: ScheduleStore, commands: CommandStore
+) -> None:
+    number = await make(database, schedules, DIGEST)
+    await run(schedules, commands, number)
+    await schedules.look(now())
+    # As the other server has left it, which saw nothing collected yet.
+    await database.execute(update(Schedule).values(digest_at=None))
+    await schedules.look(now() + 9 * DAY)
+    assert await subjects(database) == []
+    await Janitor(database=database).clean(now())
+    await schedules.look(now())
     assert await subjects(database) == ["Sales: 1 run, 0 failed"]

@@ -159,7 +159,6 @@ async def test_a_thousand_at_once_run_once_each_though_a_server_is_killed(
     # Of the latest: it has the longest way to go.
     killed = servers.under_way()[-1]
     servers.kill(killed)
-    assert actions() < SCHEDULES
 
     def all_have_ended() -> bool:
         with database.transaction(write=False) as session:
