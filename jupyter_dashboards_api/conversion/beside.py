@@ -18,6 +18,9 @@ MAX_PICTURES = 200
 MAX_BYTES = 50 * 1024 * 1024
 """Of all pictures of a file. More than that is left out."""
 
+MAX_PICTURE = 8 * 1024 * 1024
+"""Bytes of one: contents managers hand files out as Base64, which is read in one step."""
+
 _MIME_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -51,7 +54,7 @@ class PicturesBeside:
         found: dict[str, Image] = {}
         left = MAX_BYTES
         for place in list(dict.fromkeys(places.values()))[:MAX_PICTURES]:
-            image = await self._picture(place, left)
+            image = await self._picture(place, min(left, MAX_PICTURE))
             if image is not None:
                 found[place] = image
                 left -= len(image.data)

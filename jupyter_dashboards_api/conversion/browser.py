@@ -376,7 +376,12 @@ class PageBrowser(LoggingConfigurable):
             self.log.warning("Conversion: the page is drawn before all of it was ready.")
         await tab.evaluate(in_page.FIT)
         await tab.evaluate(in_page.UNPACK)
-        if not self._has_warned and (boxes := str(await tab.evaluate(in_page.BOXES))[:40]):
+        boxes = ""
+        if not self._has_warned:
+            # Whatever a trusted page has made of the browser's own functions, it is drawn.
+            with contextlib.suppress(Exception):
+                boxes = str(await tab.evaluate(in_page.BOXES))[:40]
+        if boxes:
             self._has_warned = True
             self.log.warning(
                 "Conversion: this machine has no font with %r and maybe others, which are empty boxes in pdf and png."

@@ -57,15 +57,6 @@ class PageExporter:
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=False
         )
 
-    def html(
-        self, notebook: NotebookNode, path: str, *, is_note: bool, show_code: bool, trusted: bool
-    ) -> bytes:
-        """One file with scripts, styles, images and fonts in it."""
-        page = self.page(
-            notebook, path, is_note=is_note, show_code=show_code, trusted=trusted, inline=True
-        )
-        return page.html
-
     def page(
         self,
         notebook: NotebookNode,

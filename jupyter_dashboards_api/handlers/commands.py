@@ -19,6 +19,7 @@ from ..commands.models import CommandInfo
 from ..commands.results import columns, is_cut, unpacked
 from ..commands.submission import KEY_FIELD, Refused
 from ..commands.wire import MAX_NUMBER, read_number, seconds, user_id
+from ..dashboards.outputs import MAX_INLINED
 from ..errors import Conflict, InvalidRequest, NotFound, Unreadable
 from .commands_base import CommandsAPIHandler, command_model, content_disposition, json_with
 
@@ -319,10 +320,13 @@ class CommandNotebookHandler(_CommandHandler):
         data = await self.made(len(kept), lambda: unpacked(kept), is_slow=True)
         if not as_page:
             return data
-        notebook = await asyncio.to_thread(nbformat.reads, data.decode(), 4)
-        return await self.commands.converter.convert(
-            notebook, command.path, "html", is_note=True, show_code=True
-        )
+        # Few at once: a page may have many times as much in it as its notebook, of pictures beside that.
+        async with self.dashboards.cache.few_at_once:
+            with self.dashboards.files_under_way.hold(MAX_INLINED):
+                notebook = await asyncio.to_thread(nbformat.reads, data.decode(), 4)
+                return await self.commands.converter.convert(
+                    notebook, command.path, "html", is_note=True, show_code=True
+                )
 
 
 def _locations(command: CommandInfo) -> list[str]:

@@ -15,8 +15,8 @@ from .commands_base import CommandsAPIHandler
 from .notebook_lookup import notebook_model
 from .streamed import StreamedBodyHandler
 
-_MAX_NAME = 255
-"""Bytes: what file systems take."""
+_MAX_NAME = 200
+"""Bytes: file systems take 255, and what is written beside it has a longer name."""
 
 
 class NotebookContentsHandler(StreamedBodyHandler, CommandsAPIHandler):

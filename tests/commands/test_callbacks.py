@@ -258,6 +258,7 @@ def test_an_owner_has_an_address_if_the_name_is_one(owner: str, address: str | N
         ({"callback_secret": "x" * 20}, "callback_url must be an address"),
         ({"callback_url": HOOK, "callback_secret": "short"}, "callback_secret must have at least"),
         ({"callback_url": HOOK, "callback_secret": "whsec_!"}, "callback_secret must be Base64"),
+        ({"callback_url": HOOK, "callback_secret": "whsec_" + "é" * 30}, "callback_secret must be"),
         ({"callback_url": HOOK, "callback_secret": "x" * 129}, "callback_secret must have at most"),
     ],
 )

@@ -205,6 +205,32 @@ async def test_what_is_printed_during_a_write_is_written_though_nothing_more_is_
     await log.close()
 
 
+async def test_a_log_outlasts_whatever_keeps_it_from_being_written_and_does_not_hammer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "_EVERY", 0.01)
+    monkeypatch.setattr(logs, "AGAIN", 3600)
+    asked, written = 0, list[str]()
+    is_short = True
+
+    async def write(text: str) -> None:
+        nonlocal asked
+        asked += 1
+        if is_short:
+            raise RuntimeError("can't start new thread")
+        written.append(text)
+
+    log = CommandLogger(write)
+    log.add("first\n")
+    for _ in range(30):
+        await asyncio.sleep(0.01)
+        log.add(".")
+    assert asked == 1
+    is_short = False
+    await log.close()
+    assert "".join(written).rstrip(".") == "first\n"
+
+
 async def test_a_log_is_cut_where_it_is_full_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
 

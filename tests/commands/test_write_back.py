@@ -13,12 +13,14 @@ import nbformat
 import pytest
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from sqlalchemy import update
 from tornado.web import HTTPError
 
 from jupyter_dashboards_api.commands import runner
 from jupyter_dashboards_api.commands.write_back import WriteBack, is_edited
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.stamp import executed_at, stamp
+from jupyter_dashboards_api.database.command_tables import Command
 from jupyter_dashboards_api.kernels import process
 from tests.conftest import Fetch, Write
 from tests.handlers.command_client import CommandClient
@@ -77,6 +79,27 @@ async def test_of_two_runs_that_overlap_each_writes_its_outputs(
     assert executed_at(nbformat.read(file, as_version=4)) is not None
 
 
+async def test_an_attempt_that_another_server_has_taken_over_writes_nothing(
+    client: CommandClient,
+    write_notebook: Write,
+    jp_root_dir: Path,
+    dashboards: Any,
+    hold_end: HoldEnd,
+) -> None:
+    file = write_notebook("taken.ipynb", new_code_cell(WAIT), new_code_cell("6 * 7"), **PYTHON)
+    before = file.read_bytes()
+    command = await client.submit(path="taken.ipynb", **UPLOAD)
+    async for state in client.polls(command["id"]):
+        if state["cell_index"] == 0:
+            break
+    # As the other server's take-over and its own attempt leave the row.
+    await dashboards.database.execute(update(Command).values(attempt=2))
+    (jp_root_dir / "go").touch()
+    await hold_end.until_there()
+    hold_end.release()
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize("version", ["3", "no ids", "the same ids"])
 async def test_a_notebook_of_an_older_form_is_written_too(
     client: CommandClient, jp_root_dir: Path, version: str
@@ -133,6 +156,7 @@ def test_what_an_author_does_is_an_edit_and_what_a_run_does_is_none(edit: Any) -
     run.cells[1].outputs = [new_output("stream", text="2")]
     run.cells[1].execution_count = 2
     run.metadata.language_info = {"name": "python"}
+    run.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
     assert is_edited(original, run), "somebody has run it in an editor, and saved"
     stamp(run, datetime.now(UTC))
     assert not is_edited(original, run)

@@ -60,7 +60,7 @@ def test_a_file_has_the_parts_of_the_client_that_it_has_a_use_for(
 ) -> None:
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
     options = {"is_note": True, "show_code": False, "trusted": False}
-    html = exporter.html(notebook, "a.ipynb", **options).decode()
+    html = exporter.page(notebook, "a.ipynb", **options, inline=True).html.decode()
     optional = frontend.manifest["optional"]
     found = {part for part, file in optional.items() if f'"dash/{file}": "data:' in html}
     if "widgets/view" in parts:
@@ -80,7 +80,9 @@ def test_the_code_is_in_the_file_whatever_the_notebook_says_of_its_language(
 ) -> None:
     notebook = nbformat.v4.new_notebook(cells=[new_code_cell("some = 'code'")])
     notebook.metadata["language_info"] = language
-    html = exporter.html(notebook, "a.ipynb", is_note=True, show_code=True, trusted=False)
+    html = exporter.page(
+        notebook, "a.ipynb", is_note=True, show_code=True, trusted=False, inline=True
+    ).html
     text = BeautifulSoup(html, "html.parser").select_one(".dash-code")
     assert text is not None
     assert text.get_text().strip() == "some = 'code'"
@@ -98,7 +100,9 @@ async def test_the_html_file_draws_its_charts_and_formulas_with_no_network(
     notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
     file = tmp_path / "a.html"
     file.write_bytes(
-        exporter.html(notebook, "a.ipynb", is_note=True, show_code=True, trusted=False)
+        exporter.page(
+            notebook, "a.ipynb", is_note=True, show_code=True, trusted=False, inline=True
+        ).html
     )
     asked = []
     async with async_playwright() as playwright:

@@ -119,7 +119,9 @@ async def test_the_html_file_draws_its_controls_with_no_network(
 ) -> None:
     file = tmp_path / "a.html"
     file.write_bytes(
-        exporter.html(controls, "a.ipynb", is_note=True, show_code=False, trusted=False)
+        exporter.page(
+            controls, "a.ipynb", is_note=True, show_code=False, trusted=False, inline=True
+        ).html
     )
     text, asked, values = await seen_offline(
         file, """() => !document.querySelector('[aria-busy="true"]')"""
@@ -140,7 +142,11 @@ async def test_a_widget_of_an_installed_extension_is_drawn_for_a_trusted_author_
         assert ("thenumber7" in text) is trusted
         assert ("isnottrusted" in text) is not trusted
     file = tmp_path / "a.html"
-    file.write_bytes(exporter.html(foreign, "a.ipynb", is_note=True, show_code=False, trusted=True))
+    file.write_bytes(
+        exporter.page(
+            foreign, "a.ipynb", is_note=True, show_code=False, trusted=True, inline=True
+        ).html
+    )
     text, asked, _ = await seen_offline(
         file, "() => document.body.innerText.includes('the number 7')"
     )
