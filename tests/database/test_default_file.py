@@ -44,11 +44,12 @@ def test_the_log_says_which_file_it_is_and_how_the_tools_and_a_moved_place_get_t
     data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Database("files /a").close()
-    assert caplog.text == ""
+    assert "files /a" not in caplog.text
     database = Database("files /b")
     database.open()
     database.close()
-    (said,) = caplog.messages
+    # Migrations may log what they do.
+    (said,) = (each for each in caplog.messages if "files /b" in each)
     own = make_url(database.url).database
     assert own is not None
     assert Path(own).is_file()
