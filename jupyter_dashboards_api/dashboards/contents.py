@@ -179,6 +179,14 @@ class ContentsStore:
             if _is_name(child["name"])
         ]
 
+    async def names(self, path: str) -> list[str]:
+        """What the things in a folder are called, in no order. On a disk, this costs a fraction of what `folder` does."""
+        on_disk = getattr(self._manager, "_get_os_path", None)
+        if on_disk is None:
+            return [entry.name for entry in await self.folder(path)]
+        async with _contents_errors():
+            return await asyncio.to_thread(os.listdir, on_disk(self.api_path(path)))
+
     async def notebook(self, path: str) -> tuple[NotebookNode, Entry]:
         """A notebook in nbformat 4. Raises `NotFound`, or `Unreadable` for what is no notebook."""
         try:

@@ -16,8 +16,10 @@ from jupyter_server.services.contents.largefilemanager import (
 )
 from tornado.web import HTTPError
 
+from jupyter_dashboards_api.dashboards import staging
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.finder import DashboardFinder
+from jupyter_dashboards_api.dashboards.staging import staging_path
 from jupyter_dashboards_api.errors import Forbidden, StorageFailed
 from jupyter_dashboards_api.notebooks.uploads import NotebookUploads
 
@@ -173,3 +175,26 @@ async def test_a_contents_manager_that_saves_in_its_own_way_is_asked_to(
     await uploads.put(store, "f/a.ipynb", SENT)
     assert (await store.file("f/a.ipynb"))[0] == SENT
     assert [each.name for each in await store.folder("f")] == ["a.ipynb"]
+
+
+async def test_what_else_is_in_its_folder_is_not_looked_at_when_a_notebook_is_sent(
+    disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads, store, root = sending(disk)
+    asked = set()
+    get = disk.get
+
+    def noting(path: str, *args: Any, **options: Any) -> Any:
+        asked.add((path, options["content"]))
+        return get(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.time, "time", lambda: 1_700_000_000)
+        abandoned = root / staging_path("f/a.ipynb", "uploading")
+    monkeypatch.setattr(disk, "get", noting)
+    for _ in range(2):
+        abandoned.write_bytes(SENT)
+        await uploads.put(store, "f/a.ipynb", SENT)
+        assert [each.name for each in (root / "f").glob("[!.]*")] == ["a.ipynb"]
+    assert ("f/a.ipynb", False) in asked
+    assert not any(content for _, content in asked)
