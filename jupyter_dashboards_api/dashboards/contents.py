@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import stat
 import unicodedata
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
@@ -40,6 +42,7 @@ from ..errors import (
     StorageFailed,
     Unreadable,
 )
+from .staging import staging_path
 
 Kind = Literal["notebook", "file", "directory"]
 
@@ -176,6 +179,14 @@ class ContentsStore:
             if _is_name(child["name"])
         ]
 
+    async def names(self, path: str) -> list[str]:
+        """What the things in a folder are called, in no order. On a disk, this costs a fraction of what `folder` does."""
+        on_disk = getattr(self._manager, "_get_os_path", None)
+        if on_disk is None:
+            return [entry.name for entry in await self.folder(path)]
+        async with _contents_errors():
+            return await asyncio.to_thread(os.listdir, on_disk(self.api_path(path)))
+
     async def notebook(self, path: str) -> tuple[NotebookNode, Entry]:
         """A notebook in nbformat 4. Raises `NotFound`, or `Unreadable` for what is no notebook."""
         try:
@@ -197,13 +208,7 @@ class ContentsStore:
         model = await self._call(
             self._manager.get, path, content=True, type="file", format="base64"
         )
-        content: str = model["content"]
-        data = (
-            await asyncio.to_thread(base64.b64decode, content)
-            if model.get("format") == "base64"
-            else content.encode()
-        )
-        return data, self._entry(path, model)
+        return await asyncio.to_thread(_content, model), self._entry(path, model)
 
     async def save_notebook(self, path: str, notebook: NotebookNode) -> None:
         await self._save(path, {"type": "notebook", "format": "json", "content": notebook})
@@ -267,6 +272,35 @@ class ContentsStore:
                 model["chunk"] = -1 if number == len(chunks) else number
             await self._save(path, model)
             await asyncio.sleep(0)
+
+    async def replace_file(self, path: str, data: bytes) -> bool:
+        """Gives the file at `path` other bytes, all at once: who reads it meets the old ones or the new ones, whole.
+
+        Its mode, owner and checkpoints stay, and a link stays one. The contents manager's hooks and listeners are told as
+        of a save; when a hook fails after it, the new bytes are there. False: this manager keeps no files on a disk, or
+        saves them in a way of its own, and nothing has been done.
+        """
+        if not _saves_plainly(self._manager):
+            return False
+        api_path = self.api_path(path)
+        first, rest = data[:_CHUNK], memoryview(data)[_CHUNK:]
+        model: dict[str, Any] = {
+            "type": "file",
+            "format": "base64",
+            "content": base64.b64encode(first).decode(),
+        }
+        if rest:
+            # As when it is saved in parts: encoding it whole would hold the event loop.
+            model["chunk"] = 1
+        async with _contents_errors():
+            self._manager.run_pre_save_hooks(model=model, path=api_path)
+            file = self._manager._get_os_path(api_path)
+            # A hook may have put something else there.
+            await asyncio.to_thread(_replace, file, [_content(model), rest])
+            saved = await ensure_async(self._manager.get(api_path, content=False))
+            self._manager.run_post_save_hooks(model=saved, os_path=file)
+            self._manager.emit(data={"action": "save", "path": api_path})
+        return True
 
     async def make_folders(self, path: str) -> None:
         """Makes the folder and those above it; what exists is left alone."""
@@ -346,6 +380,49 @@ def _give(file: str, user_id: int, group_id: int) -> None:
         os.fchown(opened, user_id, group_id)
     finally:
         os.close(opened)
+
+
+def _saves_plainly(manager: Any) -> bool:
+    # Another may refuse to save some files, or keep them in another form.
+    return all(
+        any(
+            getattr(getattr(manager, name, None), "__func__", None) is getattr(kind, name)
+            for kind in _FILE_MANAGERS
+        )
+        for name in ("save", "_save_file", "_get_os_path")
+    )
+
+
+def _content(model: dict[str, Any]) -> bytes:
+    content: str = model["content"]
+    return base64.b64decode(content) if model.get("format") == "base64" else content.encode()
+
+
+def _replace(file: str, parts: Sequence[bytes | memoryview]) -> None:
+    # What a link leads to is replaced, not the link.
+    place = Path(file).resolve(strict=True)
+    there = place.stat()
+    # A file that is renamed into its place needs no permission of the old one's.
+    if not stat.S_ISREG(there.st_mode) or not os.access(place, os.W_OK):
+        raise PermissionError
+    staged = Path(staging_path(str(place), "uploading"))
+    opened = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(opened, "wb") as new:
+            # Only root may give a file away; others may to groups that they are in.
+            with contextlib.suppress(PermissionError):
+                os.fchown(opened, -1, there.st_gid)
+                os.fchown(opened, there.st_uid, -1)
+            os.fchmod(opened, stat.S_IMODE(there.st_mode))
+            for part in parts:
+                new.write(part)
+            new.flush()
+            os.fsync(opened)
+        staged.replace(place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            staged.unlink()
+        raise
 
 
 @asynccontextmanager

@@ -34,6 +34,9 @@ _POSTGRES_PACKAGES = ("psycopg", "psycopg_pool", "procrastinate")
 # Classes of SQL states: a value that no column takes, and more than an index can hold.
 _UNSTORABLE = ("22", "54")
 
+# A file or disk that is mounted so, and a PostgreSQL that follows another one, as after a failover.
+_ONLY_READABLE = ("SQLITE_READONLY", "25006")
+
 
 def create(stated: str, wait: float) -> Engine:
     """The engine for a URL; it connects at first use. `wait`: seconds that a transaction waits for others.
@@ -71,12 +74,16 @@ def fault(error: Exception, *, write: bool) -> str | None:
         return "no free connection"
     if not isinstance(error, DBAPIError):
         return None
-    if not (isinstance(error, OperationalError) or error.connection_invalidated):
+    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
+    if code in _ONLY_READABLE and not write:
+        return None
+    if not (
+        isinstance(error, OperationalError)
+        or error.connection_invalidated
+        or code in _ONLY_READABLE
+    ):
         return None
     # The text holds the statement and the address of the database.
-    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
-    if code == "SQLITE_READONLY" and not write:
-        return None
     return f"{type(error.orig).__name__} {code or ''}".rstrip()
 
 

@@ -34,8 +34,8 @@ CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1
 _LETTERS = string.ascii_letters + string.digits
 _SHORT = 8
 
-_AGAIN = 0.5
-"""Seconds until an event is written again that the database would not take."""
+_AGAIN = (0.5, 5.0)
+"""Seconds until an event is written again that the database would not take: at first, and at most. Each try is logged."""
 
 _RETRY_AFTER = 5
 
@@ -174,12 +174,14 @@ class NotebookRegistry:
             # An upload puts the old notebook aside and the new one in its place, which is the same notebook.
             if source and path and not (_is_staged(source) or _is_staged(path)):
                 try:
-                    await self._write_surely(self._moving(source, path))
+                    await self._write_surely(
+                        self._moving(source, path), or_(_below(source), _below(path))
+                    )
                 except InvalidRequest:
                     # A name that can't be stored, such as one that isn't UTF-8. It is not where it was, in any case.
-                    await self._write_surely(self._deleting(source))
+                    await self._write_surely(self._deleting(source), _below(source))
         elif action == "delete" and path and not _is_staged(path):
-            await self._write_surely(self._deleting(path))
+            await self._write_surely(self._deleting(path), _below(path))
 
     def appeared(self, path: str, since: datetime) -> None:
         """A file or folder was made where nothing was at `since`. What is known there from before is gone; nobody told."""
@@ -191,22 +193,36 @@ class NotebookRegistry:
             task.add_done_callback(self._ending.discard)
 
     async def _end_older(self, path: str, since: datetime) -> None:
+        is_older = Notebook.created_at < since
         # A name that can't be stored has no ids.
         with contextlib.suppress(InvalidRequest):
             async with self._events:
-                await self._write_surely(self._deleting(path, Notebook.created_at < since))
+                await self._write_surely(
+                    self._deleting(path, is_older), and_(_below(path), is_older)
+                )
 
-    async def _write_surely(self, work: Work) -> None:
-        is_again = False
+    async def _write_surely(self, work: Work, concerned: ColumnElement[bool]) -> None:
+        """Carries out `work`, which changes nothing while no notebook is `concerned`; tries again until it is done."""
+
+        def look(session: Session) -> bool:
+            return session.scalar(select(Notebook.id).where(concerned).limit(1)) is not None
+
+        pause, longest = _AGAIN
+        is_needed = is_again = False
         while True:
             try:
+                # Most files have no ids: they need not wait for a database that can only be read just now.
+                is_needed = is_needed or await self._database.read(look)
+                if not is_needed:
+                    return
                 if await self._database.write(work) or is_again:
                     self._changed()
                 return
             except (Unavailable, IntegrityError):
                 # The latter: another server has just given ids to what is at the new path.
-                is_again = True
-                await asyncio.sleep(_AGAIN)
+                is_again = is_needed
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, longest)
 
     def _moving(self, path: str, new_path: str) -> Work:
         was_known = False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..dashboards.contents import ContentsStore, parent_path
+from ..dashboards.contents import ContentsStore, join_path, parent_path
 from ..dashboards.staging import parse_staging, staging_path
 from ..errors import DashboardsError
 
@@ -74,18 +74,19 @@ class Replacing:
     async def clear_abandoned(self, place: str) -> None:
         """Deletes what uploads of this name left beside it when the server died."""
         dashboard = place.removesuffix(".ipynb").rpartition("/")[2]
+        folder = parent_path(place)
         try:
-            entries = await self._store.folder(parent_path(place))
+            names = await self._store.names(folder)
         except DashboardsError:
             return
-        for entry in entries:
-            staging = parse_staging(entry.name)
+        for name in names:
+            staging = parse_staging(name)
             if (
                 staging is not None
                 and staging.dashboard == dashboard
                 and staging.made < time.time() - _ABANDONED_AFTER
             ):
-                await self.discard(entry.path)
+                await self.discard(join_path(folder, name))
 
     async def _undo(self, path: str, new_path: str) -> None:
         """Takes back the renaming of `path` to `new_path`, if it took place."""

@@ -6,7 +6,8 @@ own operations, so the only moment in which a crash leaves nothing under the nam
 are then complete beside it, and the next upload clears up.
 
 A notebook is renamed into its place as well, not saved over the old one: while the server's asynchronous file manager
-writes a notebook, a reader who meets the half-written file makes the manager bring the old one back for good.
+writes a notebook, a reader who meets the half-written file makes the manager bring the old one back for good. What a
+program sends in the place of a file on the disk is that file still, with the same owner and checkpoints.
 """
 
 from __future__ import annotations
@@ -168,8 +169,9 @@ class NotebookUploads(LoggingConfigurable):
     async def put(self, contents: ContentsStore, api_path: str, data: bytes) -> Entry | None:
         """Stores a notebook's file in the whole contents manager, a new one or in the place of another, all at once.
 
-        Missing folders are made. Returns what is there then. Raises `Conflict` for a folder of this name, `InvalidRequest`, or what the contents
-        manager raised; the old file is still there then.
+        Missing folders are made. Returns what is there then. Raises `Conflict` for a folder of this name, `InvalidRequest`,
+        or what the contents manager raised; the old file is still there then, unless it was a hook that failed after the
+        new one was saved.
         """
         name = api_path.rpartition("/")[2]
         if is_staging(name) or len(name.removesuffix(".ipynb").encode()) > _MAX_NAME_BYTES:
@@ -179,14 +181,15 @@ class NotebookUploads(LoggingConfigurable):
             there = await contents.stat(api_path)
             if there is not None and there.kind == "directory":
                 raise Conflict("A folder has this name.")
-            await contents.make_folders(parent_path(api_path))
-            staged = staging_path(api_path, "uploading")
-            try:
-                await contents.save_file(staged, data)
-                await replacing.replace(api_path, staged)
-            except BaseException:
-                await replacing.discard(staged)
-                raise
+            if there is None or not await contents.replace_file(api_path, data):
+                await contents.make_folders(parent_path(api_path))
+                staged = staging_path(api_path, "uploading")
+                try:
+                    await contents.save_file(staged, data)
+                    await replacing.replace(api_path, staged)
+                except BaseException:
+                    await replacing.discard(staged)
+                    raise
             await replacing.clear_abandoned(api_path)
             return await contents.stat(api_path)
 

@@ -239,6 +239,24 @@ async def test_a_database_that_stops_during_a_transaction_is_unavailable() -> No
         database.close()
 
 
+async def test_a_postgresql_that_can_only_be_read_for_a_while_is_unavailable_to_writers(
+    postgres: Postgres,
+) -> None:
+    database = Database(url=postgres.new_database())
+    await database.write(add("ada"))
+
+    def work(session: Session) -> None:
+        # What all transactions of a server that follows another one are.
+        session.execute(text("SET TRANSACTION READ ONLY"))
+        session.add(account("ben"))
+
+    with pytest.raises(Unavailable):
+        await database.write(work)
+    await database.write(add("eve"))
+    assert usernames(database) == ["ada", "eve"]
+    database.close()
+
+
 async def test_a_database_that_was_not_there_at_the_start_is_used_once_it_is() -> None:
     with Postgres() as server:
         url = server.new_database()

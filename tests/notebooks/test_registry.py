@@ -460,6 +460,55 @@ async def test_what_is_told_while_the_database_is_away_is_written_when_it_is_bac
     assert await registry.by_id(ids["a"]) is None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_concerns_no_notebook_that_is_known_does_not_wait_until_the_database_can_be_written(
+    database: Database, tmp_path: Path, kind: str
+) -> None:
+    away = Away(database)
+    away.busy_timeout = 60
+    registry = NotebookRegistry(away)  # type: ignore[arg-type]
+    manager = KINDS[kind](root_dir=str(tmp_path), delete_to_trash=False)
+    ContentsStore(manager).on_made(registry.appeared)
+    manager.event_logger.add_listener(
+        schema_id=CONTENTS_EVENTS, listener=registry.on_contents_event
+    )
+    known = await registry.identify("known.ipynb")
+    away.is_away = True
+    await ensure_async(manager.save({"type": "notebook", "content": NOTEBOOK}, "a.ipynb"))
+    await ensure_async(manager.rename("a.ipynb", "b.ipynb"))
+    await ensure_async(manager.delete("b.ipynb"))
+    told = asyncio.ensure_future(manager.event_logger.gather_listeners())
+    tried = asyncio.ensure_future(away.tried.wait())
+    await asyncio.wait([told, tried], return_when=asyncio.FIRST_COMPLETED)
+    assert not tried.done()
+    assert await registry.find("known.ipynb") == known
+    assert not tried.done()
+    tried.cancel()
+
+
+async def test_an_event_that_the_database_does_not_take_is_tried_less_and_less_often(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Away(database)
+    registry = NotebookRegistry(away)  # type: ignore[arg-type]
+    known = await registry.identify("a.ipynb")
+    away.is_away = True
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noting(seconds: float) -> None:
+        pauses.append(seconds)
+        away.is_away = len(pauses) < 6
+        await sleep(0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", noting)
+        deleted = {"action": "delete", "path": "a.ipynb"}
+        await registry.on_contents_event(None, CONTENTS_EVENTS, deleted)
+    assert pauses == [0.5, 1, 2, 4, 5, 5]
+    assert await registry.by_id(known.id) is None
+
+
 @pytest.fixture
 def uploads(contents: Any, registry: NotebookRegistry) -> NotebookUploads:
     store = ContentsStore(contents)
