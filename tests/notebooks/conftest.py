@@ -1,4 +1,4 @@
-"""Upload managers over contents managers of every kind, without a server."""
+"""Upload managers over contents managers of every kind, and the registry of notebooks, without a server."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from jupyter_server.services.contents.largefilemanager import (
 
 from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.dashboards.finder import DashboardFinder
+from jupyter_dashboards_api.database.engine import Database
+from jupyter_dashboards_api.notebooks.registry import NotebookRegistry
 from jupyter_dashboards_api.notebooks.uploads import NotebookUploads
 
 from .memory_contents import MemoryContents
@@ -117,3 +119,8 @@ def contents(manager: Any) -> Callable[[], Any]:
         }
 
     return lambda: of("")
+
+
+@pytest.fixture
+def registry(database: Database) -> NotebookRegistry:
+    return NotebookRegistry(database)

@@ -22,11 +22,6 @@ from jupyter_dashboards_api.notebooks.sweeper import RegistrySweeper
 from tests.conftest import Write
 
 
-@pytest.fixture
-def registry(database: Database) -> NotebookRegistry:
-    return NotebookRegistry(database)
-
-
 class Disk:
     """The paths of the notebooks that are there."""
 
