@@ -14,7 +14,7 @@ from jupyter_dashboards_api.dashboards import outputs
 from jupyter_dashboards_api.dashboards.rendering import DashboardRenderer
 from jupyter_dashboards_api.errors import TooLarge
 
-from .test_outputs import PNG
+from .outputs import PNG
 
 
 def notebook(source: str, attachments: Any) -> NotebookNode:

@@ -24,7 +24,7 @@ from jupyter_dashboards_api.errors import NotFound, Unreadable
 from tests.notebooks.memory_contents import MemoryContents
 
 from .conftest import put, save
-from .test_outputs import PNG, png
+from .outputs import PNG, png
 
 HIDDEN_PNG = "iVBORw0KGgo="
 TWO_VIEWS = {

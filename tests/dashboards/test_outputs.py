@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import struct
-import time
-import zlib
 from typing import Any
 
 import pytest
@@ -17,52 +14,10 @@ from hypothesis import strategies as st
 
 from jupyter_dashboards_api.dashboards.outputs import (
     MAX_EMBEDDED_JSON,
-    OutputReader,
-    Piece,
 )
 from jupyter_dashboards_api.dashboards.terminal import overwritten
 
-SVG = '<svg width="5" height="5"><circle r="2"/></svg>'
-
-
-def png(width: int = 3, height: int = 2) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = zlib.compress((b"\0" + b"\x7f" * width) * height)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    )
-
-
-PNG = base64.b64encode(png()).decode()
-
-
-def reader(**options: Any) -> OutputReader:
-    options.setdefault("error_text", "This part could not be computed.")
-    options.setdefault("trusted", True)
-    return OutputReader(image_url=lambda name: f"/images/{name}?path=a.ipynb", **options)
-
-
-def display(data: Any, metadata: Any = None, kind: str = "display_data") -> dict[str, Any]:
-    return {"output_type": kind, "data": data, "metadata": {} if metadata is None else metadata}
-
-
-def stream(text: Any, name: str = "stdout") -> dict[str, Any]:
-    return {"output_type": "stream", "name": name, "text": text}
-
-
-def only(output: dict[str, Any], **options: Any) -> Piece:
-    (piece,) = reader(**options).pieces([output], 3)
-    return piece
-
-
-def plain(html: str) -> str:
-    return BeautifulSoup(html, "html.parser").get_text()
-
+from .outputs import PNG, SVG, display, only, plain, png, reader, stream
 
 # Streams and texts
 
@@ -143,6 +98,22 @@ def test_any_terminal_text_is_read(text: str) -> None:
     shown = plain(only(stream(f"{text} ")).html)
     assert "\r" not in shown
     assert "\b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("\x1b[38;5;245mx", '<span style="--ansi-fg: rgb(138,138,138)">x</span>'),
+        ("\x1b[1;38;5;245mx", '<span class="ansi-bold" style="--ansi-fg: rgb(138,138,138)">x'),
+        ("\x1b[44;38;5;245mx", '<span class="ansi-blue-bg" style="color: rgb(138,138,138)">x'),
+        ("\x1b[7;38;5;245mx", 'style="background-color: rgb(138,138,138)">x'),
+    ],
+    ids=["plain", "bold", "on a ground", "inverse"],
+)
+def test_an_author_s_colour_is_left_to_the_style_sheet_but_on_a_ground_of_its_own(
+    text: str, html: str
+) -> None:
+    assert html in only(stream(text)).html
 
 
 # Errors
@@ -385,133 +356,3 @@ def test_embedded_images_of_html_become_urls_of_their_content() -> None:
 )
 def test_a_data_uri_that_is_no_known_image_is_left_alone(source: str) -> None:
     assert source in reader().clean_html(f'<img src="{source}">')
-
-
-# The author's HTML
-
-
-@pytest.mark.parametrize(
-    "html",
-    [
-        "<script>alert(1)</script>",
-        "<SCRIPT src='x.js'></SCRIPT>",
-        "<div><script type=module>a</div></script>",
-        "<svg><script>alert(1)</script></svg>",
-        "<script>unclosed",
-        "<p>a<script\n>b</script\t>c",
-    ],
-)
-def test_scripts_are_dropped(html: str) -> None:
-    cleaned = reader().clean_html(html)
-    assert "script" not in cleaned.lower()
-    assert "alert" not in cleaned
-
-
-@pytest.mark.parametrize(
-    "html",
-    [
-        "</div></section></main></body></html>",
-        "<div><b>unclosed <i>",
-        "<table><tr><td>unclosed",
-        "</p></p></li></ul>",
-        "<!-- never closed <p>",
-        "<!--> </section></main> -->",
-        "<!---> </section></main> -->",
-        "<!-- a --!> </section></main> -->",
-        "<![CDATA[ > </section></main> ]]>",
-        "<?php > </section></main> ?>",
-        "<!DOCTYPE html><p>x",
-        "<plaintext>",
-        "<textarea>unclosed",
-        "<style>unclosed",
-        "<style>a</style x></section></main>",
-        "<title>unclosed",
-        "<select><option>unclosed",
-        "<template>unclosed",
-        '<p title="unclosed',
-        "<noscript><p>unclosed",
-        "<iframe>unclosed",
-        "<div " * 200,
-        "<div>" * 800,
-        "</div>" * 800,
-        "\x00<p\x00>",
-    ],
-)
-def test_no_html_of_an_author_leaves_its_place(html: str) -> None:
-    cleaned = reader().clean_html(html)
-    # What the browser would see closed or cut short outside the element that holds it.
-    assert "</section" not in cleaned
-    assert "</main" not in cleaned
-    assert "<!" not in cleaned
-    assert "<?" not in cleaned
-    assert "plaintext" not in cleaned
-    page = BeautifulSoup(f"<section>{cleaned}</section><p id=after></p>", "html.parser")
-    after = page.find(id="after")
-    assert after is not None
-    assert after.parent is page
-    for name in set(re.findall(r"</(\w+)", cleaned)):
-        assert len(re.findall(rf"<{name}[ >]", cleaned)) == len(re.findall(rf"</{name}>", cleaned))
-
-
-def test_a_whole_html_document_becomes_a_part_of_the_page() -> None:
-    document = (
-        '<!DOCTYPE html><html lang="de" data-theme="x"><head><title>T</title><base href="/elsewhere/">'
-        '<meta http-equiv="refresh" content="0;url=/elsewhere"><style>p{color:red}</style></head>'
-        '<body style="display:none"><p>Body</p></body></html>'
-    )
-    cleaned = reader().clean_html(document)
-    assert cleaned == "<style>p{color:red}</style><p>Body</p>"
-
-
-def test_the_author_s_markup_survives() -> None:
-    html = (
-        '<div class="a" data-x="1" style="color:red">Tom &amp; <b>Jerry</b> &lt;3 é<br/>'
-        '<svg viewBox="0 0 1 1"><linearGradient id="g"></linearGradient></svg>'
-        '<a href="?a=1&amp;b=2">link</a></div>'
-    )
-    before, after = (
-        BeautifulSoup(text, "html.parser") for text in (html, reader().clean_html(html))
-    )
-    assert after == before
-
-
-@given(st.text(alphabet="<>/!-?[]ab \"'=&;#\x00\n", max_size=60))
-@settings(max_examples=150, deadline=None)
-def test_any_html_is_cleaned_and_clean_html_stays_as_it_is(html: str) -> None:
-    cleaned = reader().clean_html(html)
-    assert reader().clean_html(cleaned) == cleaned
-    assert "<!" not in cleaned
-
-
-def test_html_nested_too_deep_to_be_balanced_is_shown_as_text() -> None:
-    html = "<div>" * 5000 + "deep" + "</div>" * 5000
-    shown = OutputReader(trusted=True).clean_html(html)
-    assert shown.startswith("<pre>&lt;div&gt;")
-    assert "<div" not in shown
-
-
-def test_a_tag_name_without_end_is_looked_at_once() -> None:
-    start = time.process_time()
-    reader().clean_html("<" + "a" * 60_000)
-    assert time.process_time() - start < 5
-
-
-def test_html_of_unfinished_tags_is_shown_as_text() -> None:
-    # Would take minutes: the parser looks at each of them to the end of the text.
-    assert OutputReader(trusted=True).clean_html("<a" * 200_000).startswith("<pre>&lt;a&lt;a")
-
-
-@pytest.mark.parametrize(
-    ("text", "html"),
-    [
-        ("\x1b[38;5;245mx", '<span style="--ansi-fg: rgb(138,138,138)">x</span>'),
-        ("\x1b[1;38;5;245mx", '<span class="ansi-bold" style="--ansi-fg: rgb(138,138,138)">x'),
-        ("\x1b[44;38;5;245mx", '<span class="ansi-blue-bg" style="color: rgb(138,138,138)">x'),
-        ("\x1b[7;38;5;245mx", 'style="background-color: rgb(138,138,138)">x'),
-    ],
-    ids=["plain", "bold", "on a ground", "inverse"],
-)
-def test_an_author_s_colour_is_left_to_the_style_sheet_but_on_a_ground_of_its_own(
-    text: str, html: str
-) -> None:
-    assert html in only(stream(text)).html

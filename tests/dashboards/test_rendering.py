@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from jupyter_dashboards_api.dashboards.rendering import DashboardRenderer, RenderedDashboard
 
-from .test_outputs import PNG, SVG
+from .outputs import PNG, SVG
 
 # In plain text, as HTML, as JSON and in base64.
 MARKER = "s3cretMarker"

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from tornado.httpclient import HTTPResponse
 
 from tests.conftest import Fetch, Write
-from tests.dashboards.test_outputs import PNG, SVG, png
+from tests.dashboards.outputs import PNG, SVG, png
 from tests.notebooks.memory_contents import MemoryContents
 
 BASE = "/a%40b"

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from tornado.httpclient import HTTPResponse
 
 from tests.conftest import Fetch, Write
-from tests.dashboards.test_outputs import PNG
+from tests.dashboards.outputs import PNG
 
 BASE = "/a%40b"
 ODD_NAMES = [
