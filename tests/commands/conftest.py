@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run commands through a server."""
+"""Fixtures of the tests that run commands through a server, or store them without one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from jupyter_dashboards_api.commands import results, runner
+from jupyter_dashboards_api.commands.store import CommandStore
+from jupyter_dashboards_api.database.engine import Database
 from tests.conftest import Fetch
 from tests.handlers.command_client import CommandClient
 
@@ -51,3 +53,8 @@ def hold_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[HoldEnd]:
     monkeypatch.setattr(runner, "text_of", held.text_of)
     yield held
     held.release()
+
+
+@pytest.fixture
+def store(database: Database) -> CommandStore:
+    return CommandStore(database)

@@ -25,18 +25,14 @@ from jupyter_dashboards_api.database.command_tables import Command
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.schedule_tables import Notification
 from jupyter_dashboards_api.database.tables import now
-from tests.schedules.test_notices import notifier_of, receiver
+from tests.schedules.notifications import notifier_of
+from tests.schedules.receivers import receiver
 
 from .smtp import mail_server
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 HOOK = "https://example.org/hook"
-
-
-@pytest.fixture
-def store(database: Database) -> CommandStore:
-    return CommandStore(database)
 
 
 def wanted(**fields: Any) -> Submission:

@@ -19,7 +19,7 @@ from jupyter_dashboards_api.commands.models import Limits
 from tests.conftest import Write
 from tests.handlers.command_client import CommandClient
 
-from .test_queue import wanted
+from .submissions import wanted
 
 
 class SlowGateway:

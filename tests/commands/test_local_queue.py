@@ -19,7 +19,7 @@ from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import now
 from tests.database.others import writing
 
-from .test_queue import LOG, said, until, wanted
+from .submissions import LOG, said, until, wanted
 
 SHORT = RuntimeError("can't start new thread")
 
@@ -144,3 +144,47 @@ async def test_a_clock_that_was_set_back_holds_up_nothing_but_retries(
     fresh = (await store.submit(wanted()))[0].id
     monkeypatch.setattr(claims, "now", lambda: now() - timedelta(hours=1))
     assert [each.id for each in await store.claim("test:1", 2, Limits(2))] == [fresh]
+
+
+def test_one_server_at_a_time_runs_the_commands_of_a_database(tmp_path: Path) -> None:
+    first, second = RunnerLock(tmp_path / "lock"), RunnerLock(tmp_path / "lock")
+    assert first.take()
+    assert not second.take()
+    first.release()
+    assert second.take()
+    second.release()
+
+
+async def test_with_sqlite_a_server_takes_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
+    database = Database(url=f"sqlite:///{tmp_path / 'dashboards.sqlite'}")
+    store = CommandStore(database)
+    ran: list[str] = []
+
+    def server(name: str) -> LocalQueue:
+        async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
+            ran.append(name)
+            return Outcome("done")
+
+        return LocalQueue(
+            *(store, run),
+            worker=f"{name}:1",
+            limits=Limits(2),
+            log=LOG,
+            look=0.05,
+            lock=RunnerLock(tmp_path / "lock"),
+        )
+
+    first, second = server("first"), server("second")
+    await first.start()
+    await second.start()
+    assert (first.accepts, second.accepts) == (True, False)
+    for queue in (first, second):
+        number = (await store.submit(wanted()))[0].id
+        queue.wake()
+        if queue is second:
+            await first.stop()
+        await until(store, number, "done")
+    assert second.accepts
+    await second.stop()
+    assert ran[0] == "first"
+    database.close()

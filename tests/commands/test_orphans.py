@@ -15,7 +15,7 @@ from jupyter_dashboards_api.commands.orphans import end_kernels
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 
-from .test_queue import wanted
+from .submissions import wanted
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 

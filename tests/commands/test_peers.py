@@ -20,7 +20,7 @@ from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from tests.postgres import Postgres
 
-from .test_queue import until, wanted
+from .submissions import until, wanted
 
 SECONDS = 20.0
 BEAT = 0.2

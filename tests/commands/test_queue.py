@@ -1,49 +1,29 @@
-"""The queues: order, limits, retries, cancelling, and what a server that died has left. Each on its database."""
+"""The queues: order, limits, retries, cancelling, and a database that breaks off. Each on its database."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
-from sqlalchemy.orm import Session
 
 from jupyter_dashboards_api.commands.attempts import LOST, CommandQueue, Run
 from jupyter_dashboards_api.commands.logs import CommandLogger
-from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome, Submission
+from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome
 from jupyter_dashboards_api.commands.queue import LocalQueue
-from jupyter_dashboards_api.commands.runner_lock import RunnerLock
 from jupyter_dashboards_api.commands.shared_queue import SharedQueue
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.command_tables import Command
 from jupyter_dashboards_api.database.engine import Database
-from jupyter_dashboards_api.database.tables import Notebook, now
+from jupyter_dashboards_api.database.tables import now
 from tests.database.others import writing
 from tests.postgres import Postgres
 
 from .proxy import Proxy
-
-SECONDS = 20.0
-LOG = logging.getLogger("test")
-
-
-def wanted(**fields: Any) -> Submission:
-    return Submission(
-        **{
-            "command_type": "SparkCommand",
-            "owner": "ann",
-            "path": "a.ipynb",
-            "notebook_id": None,
-            "payload": {},
-            "request_hash": "x",
-            **fields,
-        }
-    )
+from .submissions import LOG, SECONDS, said, until, wanted
 
 
 @pytest.fixture
@@ -58,11 +38,6 @@ def database(database_url: str, patience: float) -> Iterator[Database]:
     opened.open()
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def store(database: Database) -> CommandStore:
-    return CommandStore(database)
 
 
 @asynccontextmanager
@@ -94,34 +69,6 @@ def queue_of(database: Database, store: CommandStore) -> Any:
         return running(queue)
 
     return new
-
-
-async def new_notebooks(database: Database, count: int) -> list[int]:
-    """Ids of notebooks."""
-
-    def work(session: Session) -> list[int]:
-        rows = [
-            Notebook(path=f"{name}.ipynb", uuid=name, short_id=name)
-            for name in map(str, range(count))
-        ]
-        session.add_all(rows)
-        session.flush()
-        return [row.id for row in rows]
-
-    return await database.write(work)
-
-
-async def until(store: CommandStore, number: int, *statuses: str) -> CommandInfo:
-    async with asyncio.timeout(SECONDS):
-        while (command := await store.get(number)).status not in statuses:
-            await asyncio.sleep(0.01)
-        return command
-
-
-async def said(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with asyncio.timeout(SECONDS):
-        while text not in caplog.text:
-            await asyncio.sleep(0.01)
 
 
 async def test_commands_run_in_their_order_those_of_higher_priority_first(
@@ -292,40 +239,6 @@ async def test_a_command_that_waits_is_cancelled_at_once_and_one_that_runs_is_to
     assert told == 1
 
 
-async def test_an_attempt_that_was_taken_over_can_change_nothing_any_more(
-    store: CommandStore,
-) -> None:
-    await store.submit(wanted(retry=1))
-    (old,) = await store.claim("a server that hangs", 1, Limits(9))
-    await store.orphans("It was thought dead.")
-    (new,) = await store.claim("another", 1, Limits(9))
-    assert new.attempt == 2
-    assert await store.finish(old, Outcome("done")) is None
-    assert not await store.progress(old, 1, 1, 0)
-    finished = await store.finish(new, Outcome("done"))
-    assert finished is not None
-    assert finished.status == "done"
-
-
-async def test_what_a_dead_server_has_left_is_run_again_if_it_may_and_has_failed_otherwise(
-    store: CommandStore,
-) -> None:
-    may = (await store.submit(wanted(retry=1)))[0].id
-    must_not = (await store.submit(wanted()))[0].id
-    cancelling = (await store.submit(wanted(retry=1)))[0].id
-    waits = (await store.submit(wanted()))[0].id
-    await store.claim("the dead", 3, Limits(9))
-    await store.cancel(cancelling)
-    await store.orphans("It was stopped.")
-    assert (await store.get(may)).status == "waiting"
-    lost = await store.get(must_not)
-    assert lost.status == "error"
-    assert lost.error == {"message": "It was stopped."}
-    assert (await store.get(cancelling)).status == "cancelled"
-    assert (await store.get(waits)).status == "waiting"
-    assert [each.outcome for each in await store.attempts(may)] == ["lost"]
-
-
 @pytest.mark.parametrize("patience", [0.3])
 async def test_an_outcome_outlasts_a_database_that_is_away(
     store: CommandStore, queue_of: Any, database_url: str, caplog: pytest.LogCaptureFixture
@@ -382,27 +295,6 @@ async def test_owners_take_turns_however_many_commands_one_has_waiting(
         for number in numbers:
             await until(store, number, "done")
     assert ran == ["ann", "bob", "ann", "bob", "ann", "ann", "ann"]
-
-
-async def test_a_place_goes_to_the_owner_of_whom_least_runs(store: CommandStore) -> None:
-    for _ in range(5):
-        await store.submit(wanted())
-    await store.submit(wanted(owner="bob"))
-    first = await store.claim("one", 3, Limits(9))
-    assert [each.owner for each in first] == ["ann", "bob", "ann"]
-
-
-async def test_no_more_of_a_notebook_run_at_once_than_are_asked_for(
-    store: CommandStore, database: Database
-) -> None:
-    one, other = await new_notebooks(database, 2)
-    for notebook in (one, one, one, other, None, None):
-        await store.submit(wanted(notebook_id=notebook))
-    taken = await store.claim("one", 9, Limits(9, {}, 1))
-    assert [each.notebook_id for each in taken] == [one, other, None, None]
-    await store.finish(taken[0], Outcome("done"))
-    again = await store.claim("one", 9, Limits(9, {}, 1))
-    assert [each.notebook_id for each in again] == [one]
 
 
 @pytest.mark.parametrize("patience", [0.3])
@@ -479,57 +371,3 @@ async def test_what_was_taken_when_the_database_broke_off_is_run_and_counted_onc
         assert done.attempt == 1
         assert [each.outcome for each in await store.attempts(number)] == ["done"]
         database.close()
-
-
-async def test_what_becomes_due_just_after_the_queue_has_looked_is_not_slept_over(
-    store: CommandStore,
-) -> None:
-    looked = now()
-    await store.submit(wanted())
-    # It was not due then, and is by now.
-    assert await store.next_due(looked) == 0.0
-    assert await store.next_due(now()) is None
-
-
-def test_one_server_at_a_time_runs_the_commands_of_a_database(tmp_path: Path) -> None:
-    first, second = RunnerLock(tmp_path / "lock"), RunnerLock(tmp_path / "lock")
-    assert first.take()
-    assert not second.take()
-    first.release()
-    assert second.take()
-    second.release()
-
-
-async def test_with_sqlite_a_server_takes_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
-    database = Database(url=f"sqlite:///{tmp_path / 'dashboards.sqlite'}")
-    store = CommandStore(database)
-    ran: list[str] = []
-
-    def server(name: str) -> LocalQueue:
-        async def run(command: CommandInfo, log: CommandLogger) -> Outcome:
-            ran.append(name)
-            return Outcome("done")
-
-        return LocalQueue(
-            *(store, run),
-            worker=f"{name}:1",
-            limits=Limits(2),
-            log=LOG,
-            look=0.05,
-            lock=RunnerLock(tmp_path / "lock"),
-        )
-
-    first, second = server("first"), server("second")
-    await first.start()
-    await second.start()
-    assert (first.accepts, second.accepts) == (True, False)
-    for queue in (first, second):
-        number = (await store.submit(wanted()))[0].id
-        queue.wake()
-        if queue is second:
-            await first.stop()
-        await until(store, number, "done")
-    assert second.accepts
-    await second.stop()
-    assert ran[0] == "first"
-    database.close()

@@ -16,7 +16,7 @@ from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import now
 from jupyter_dashboards_api.errors import Unavailable
 from jupyter_dashboards_api.schedules.manager import SchedulesManager
-from tests.commands.test_queue import SECONDS, wanted
+from tests.commands.submissions import SECONDS, wanted
 
 from .soak_server import QuickCommands, managers
 from .test_firing import hourly, notebook
