@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell
 from jupyter_dashboards_api.commands.intake import rerun_request
 from jupyter_dashboards_api.schedules.ticker import LONGEST_WAIT
 from tests.conftest import Write
-from tests.schedules.test_notices import Receiver, receiver
+from tests.schedules.receivers import Receiver, receiver
 
 from .callers import Callers
 from .command_client import API, CommandClient, error_of

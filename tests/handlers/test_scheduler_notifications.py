@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Write
-from tests.schedules.test_notices import receiver
+from tests.schedules.receivers import receiver
 
 from .command_client import CommandClient, error_of
 from .test_scheduler_actions import PYTHON, new_code_cell

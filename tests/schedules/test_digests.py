@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.orm import Session
 
@@ -16,25 +15,14 @@ from jupyter_dashboards_api.database.migrations import downgrade, upgrade
 from jupyter_dashboards_api.database.schedule_tables import Notification, Schedule, ScheduleAction
 from jupyter_dashboards_api.database.tables import now
 from jupyter_dashboards_api.schedules.janitor import Janitor
-from jupyter_dashboards_api.schedules.models import Bounds
 from jupyter_dashboards_api.schedules.store import ScheduleStore
 
-from .test_firing import HOUR, NOON, hourly, notebook
+from .test_firing import NOON, hourly, notebook
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 SINGLE = {"notification_email_list": "ann@example.org"}
 DIGEST = SINGLE | {"is_digest": True, "digest_time_hour": 9}
-
-
-@pytest.fixture
-def schedules(database: Database) -> ScheduleStore:
-    return ScheduleStore(database, Bounds(longest=HOUR))
-
-
-@pytest.fixture
-def commands(database: Database) -> CommandStore:
-    return CommandStore(database)
 
 
 async def make(

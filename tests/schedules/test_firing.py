@@ -30,11 +30,6 @@ def schedules(database: Database) -> ScheduleStore:
     return ScheduleStore(database, Bounds(most_missed=30, longest=HOUR))
 
 
-@pytest.fixture
-def commands(database: Database) -> CommandStore:
-    return CommandStore(database)
-
-
 async def notebook(database: Database, path: str = "a.ipynb") -> int:
     def work(session: Session) -> int:
         row = Notebook(path=path, uuid=path, short_id=path[:12])

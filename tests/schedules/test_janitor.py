@@ -30,11 +30,6 @@ def schedules(database: Database) -> ScheduleStore:
     return ScheduleStore(database, Bounds())
 
 
-@pytest.fixture
-def commands(database: Database) -> CommandStore:
-    return CommandStore(database)
-
-
 async def run(
     schedules: ScheduleStore, commands: CommandStore, number: int, runs: int, **fields: Any
 ) -> int:

@@ -38,11 +38,6 @@ def records(database: Database) -> NotebookRecords:
     return NotebookRecords(database)
 
 
-@pytest.fixture
-def commands(database: Database) -> CommandStore:
-    return CommandStore(database)
-
-
 async def make(
     registry: NotebookRegistry, records: NotebookRecords, path: str = "a.ipynb"
 ) -> NotebookId:

@@ -1,0 +1,22 @@
+"""Schedules and commands in a database, without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_dashboards_api.commands.store import CommandStore
+from jupyter_dashboards_api.database.engine import Database
+from jupyter_dashboards_api.schedules.models import Bounds
+from jupyter_dashboards_api.schedules.store import ScheduleStore
+
+from .test_firing import HOUR
+
+
+@pytest.fixture
+def schedules(database: Database) -> ScheduleStore:
+    return ScheduleStore(database, Bounds(longest=HOUR))
+
+
+@pytest.fixture
+def commands(database: Database) -> CommandStore:
+    return CommandStore(database)
