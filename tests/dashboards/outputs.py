@@ -9,10 +9,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
-from jupyter_dashboards_api.dashboards.outputs import (
-    OutputReader,
-    Piece,
-)
+from jupyter_dashboards_api.dashboards.outputs import OutputReader, Piece
 
 SVG = '<svg width="5" height="5"><circle r="2"/></svg>'
 

@@ -10,9 +10,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dashboards_api.dashboards.outputs import (
-    OutputReader,
-)
+from jupyter_dashboards_api.dashboards.outputs import OutputReader
 
 from .outputs import reader
 

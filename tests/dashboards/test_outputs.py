@@ -12,9 +12,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_dashboards_api.dashboards.outputs import (
-    MAX_EMBEDDED_JSON,
-)
+from jupyter_dashboards_api.dashboards.outputs import MAX_EMBEDDED_JSON
 from jupyter_dashboards_api.dashboards.terminal import overwritten
 
 from .outputs import PNG, SVG, display, only, plain, png, reader, stream

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from jupyter_dashboards_api.commands.store import CommandStore
@@ -9,12 +11,10 @@ from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.schedules.models import Bounds
 from jupyter_dashboards_api.schedules.store import ScheduleStore
 
-from .test_firing import HOUR
-
 
 @pytest.fixture
 def schedules(database: Database) -> ScheduleStore:
-    return ScheduleStore(database, Bounds(longest=HOUR))
+    return ScheduleStore(database, Bounds(longest=timedelta(hours=1)))
 
 
 @pytest.fixture

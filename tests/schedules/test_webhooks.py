@@ -20,9 +20,7 @@ from jupyter_dashboards_api.commands.webhooks import signed_headers
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import now
 from jupyter_dashboards_api.errors import InvalidRequest
-from jupyter_dashboards_api.schedules.notices import (
-    webhook_of,
-)
+from jupyter_dashboards_api.schedules.notices import webhook_of
 from jupyter_dashboards_api.schedules.store import ScheduleStore
 
 from .notifications import LONG, notifier_of, run, states
