@@ -25,7 +25,7 @@ from ..database.schedule_tables import NotebookRecord, Notification, Schedule, S
 from .models import WAITING_FOR_DEPENDENCIES
 from .notebook_records import NotebookRecords
 from .notifier import PENDING
-from .telling import recall
+from .telling import has_forgotten, recall
 from .ticker import Ticker
 
 _AT_ONCE = 200
@@ -113,7 +113,8 @@ class Janitor(LoggingConfigurable):
         # What a server has run that died is not kept for ever.
         await self._records.count_all()
         # What is collected for a digest is kept until it is told.
-        await self._database.write(lambda session: recall(session, moment))
+        if await self._database.read(has_forgotten):
+            await self._database.write(lambda session: recall(session, moment))
         numbered, days = await self._database.read(_said_by_schedules)
         for wanted, forget in self._finders(moment, numbered, days):
             total += await self._forget(wanted, forget)

@@ -29,6 +29,9 @@ _AT_ONCE = 200
 _DIGESTS = 20
 _MOST_OF_A_DIGEST = 10_000
 
+_COLLECTED = select(ScheduleAction.schedule_id).where(ScheduleAction.collected_at.is_not(None))
+_FORGOTTEN = (Schedule.digest_at.is_(None), Schedule.id.in_(_COLLECTED))
+
 
 def tell(session: Session, moment: datetime) -> tuple[int, bool]:
     """Notes who is to be told of what has ended; how much is to be told, and whether there may be more."""
@@ -75,17 +78,20 @@ def digest(session: Session, moment: datetime) -> int:
     return len(due)
 
 
-def recall(session: Session, moment: datetime) -> int:
-    """Has what was collected told where no digest is to come; how many schedules that were.
+def has_forgotten(session: Session) -> bool:
+    """Whether something was collected for a digest that is not to come.
 
     One server may collect a run while another one switches the digest off.
     """
-    collected = select(ScheduleAction.schedule_id).where(ScheduleAction.collected_at.is_not(None))
-    forgotten = update(Schedule).where(Schedule.digest_at.is_(None), Schedule.id.in_(collected))
-    done = session.execute(
-        forgotten.values(digest_at=moment), execution_options={"synchronize_session": False}
+    return session.scalar(select(Schedule.id).where(*_FORGOTTEN).limit(1)) is not None
+
+
+def recall(session: Session, moment: datetime) -> None:
+    """Has such a digest come all the same."""
+    session.execute(
+        update(Schedule).where(*_FORGOTTEN).values(digest_at=moment),
+        execution_options={"synchronize_session": False},
     )
-    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 @contextmanager
