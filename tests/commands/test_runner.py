@@ -29,7 +29,8 @@ WAIT = "import time; time.sleep(600)"
 
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
-    return {"CommandsManager": {"clusters": CLUSTERS}}
+    # Which kernels are there is looked at.
+    return {"CommandsManager": {"clusters": CLUSTERS}, "KernelPool": {"warm_kernels": 0}}
 
 
 CLUSTERS = {

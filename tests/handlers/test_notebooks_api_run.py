@@ -24,7 +24,12 @@ RUNNING = "Error occurred during notebook execution: "
 
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
-    return {"AccessManager": {"token_user": "admin"}, "NotebooksManager": {"time_zone": "UTC"}}
+    return {
+        "AccessManager": {"token_user": "admin"},
+        "NotebooksManager": {"time_zone": "UTC"},
+        # Which kernels are there is looked at.
+        "KernelPool": {"warm_kernels": 0},
+    }
 
 
 class Made:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,14 +232,18 @@ async def test_what_cells_run_does_not_depend_on_the_operators_preamble(
 
 @lifetimes(max_replay_bytes=100_000, retention=60.0)
 async def test_what_is_kept_for_a_lost_page_is_bounded(
-    start: Any, connect: Any, jp_serverapp: Any
+    start: Any, connect: Any, jp_serverapp: Any, tmp_path: Path
 ) -> None:
-    cell = "import time\ntime.sleep(1)\nfor i in range(50):\n    print('x' * 20_000, flush=True)"
-    model = await start(cell)
+    go = tmp_path / "go"
+    waits = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+    model = await start(f"{waits}for i in range(50):\n    print('x' * 20_000, flush=True)")
     first: Channel = await connect(model, session_id="lost")
     msg_id = await first.send("execute_request", {"code": "0"})
     await first.until(lambda m: m.msg_type == "execute_input")
     first.close()
+    # From then on nobody is told, and it is kept.
+    await eventually(lambda: model["id"] in jp_serverapp.kernel_manager._kernel_buffers)
+    go.touch()
     await eventually(
         lambda: jp_serverapp.kernel_manager._kernels[model["id"]].execution_state == "idle"
     )
