@@ -68,7 +68,7 @@ class TryLater(DashboardsError):
 
 
 class Unavailable(TryLater):
-    """A limit of the server is reached."""
+    """A limit of the server is reached, or what it needs does not answer."""
 
 
 class TooManyAttempts(TryLater):

@@ -45,6 +45,7 @@ class Authenticator(LoggingConfigurable):
         Called in a thread, so it may block; several calls may run at once. An exception is logged, and the viewer is told
         to try again later. It should take as long for a name that doesn't exist as for one that does.
         """
+        # An operator's class that lacks it is told by its name.
         raise NotImplementedError(f"{type(self).__name__} has no method `authenticate`")
 
 

@@ -80,8 +80,8 @@ def _mail(command: Command) -> dict[str, str]:
         "",
         *([f"Name: {command.name}"] if command.name else []),
         f"Notebook: {command.path}",
-        f"Started: {_shown(command.started_at)}",
-        f"Ended: {_shown(command.ended_at)}",
+        f"Started: {mail_time(command.started_at)}",
+        f"Ended: {mail_time(command.ended_at)}",
         f"Status: {command.status}",
         *([f"Reason: {reason}"] if reason else []),
     ]
@@ -95,5 +95,6 @@ def _written(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment is not None else None
 
 
-def _shown(moment: datetime | None) -> str:
+def mail_time(moment: datetime | None) -> str:
+    """A time as mails have it."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment is not None else "-"

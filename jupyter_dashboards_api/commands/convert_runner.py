@@ -95,15 +95,9 @@ class ConvertRunner:
                 await self._mailer.deliver(
                     command, log, self._stages, addresses, file.name, text, [attachment]
                 )
-            except DashboardsError as failed:
-                retryable = failed.status >= 500
-                if isinstance(failed, MailFailed):
-                    retryable = failed.retryable
-                else:
-                    # The database did not answer before the mail: nobody has got it.
-                    log.say(f"Mail: {failed.message}")
+            except MailFailed as failed:
                 error = {"message": failed.message}
-                return Outcome("error", error, retryable, notebook=executed, file=file)
+                return Outcome("error", error, failed.retryable, notebook=executed, file=file)
         log.say("Done.")
         return Outcome("done", notebook=executed, file=file)
 

@@ -23,7 +23,7 @@ from .models import CommandInfo, Submission
 from .parameters import declared, language_of, unknown_names
 from .submission import KEY_FIELD, MAX_KEY, Refused, RunRequest, run_request, text
 
-_OF_RUN = ("jobs", "unknown_arguments")
+_OF_RUN = ("jobs", "unknown_arguments", "cell_names")
 _GONE = "The notebook of this command is not there any more."
 
 

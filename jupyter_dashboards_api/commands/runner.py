@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import itertools
 import logging
 import os
 import signal
@@ -44,6 +45,8 @@ _LATE_SECONDS = 5.0
 _STOP_SECONDS = 10.0
 _ORPHAN_SECONDS = 10.0
 _MAX_ERROR_BYTES = 16 * 1024
+_MAX_NAME, _MOST_NAMES = 100, 1000
+"""Bytes of a cell's name that are told, and cells whose names are."""
 
 
 class NotebookRunner:
@@ -140,10 +143,11 @@ class NotebookRunner:
             unknown = unknown_names(arguments, known)
             if unknown:
                 log.say(f"The notebook declares no parameter {', '.join(unknown)}.")
-            if unknown != command.payload.get("unknown_arguments", []):
-                told = {"unknown_arguments": unknown}
-                await insist(lambda: self._commands.tell(command, told))
             notebook = await asyncio.to_thread(with_arguments, original, arguments, language)
+            told = {"unknown_arguments": unknown, "cell_names": _names(notebook)}
+            before = {"unknown_arguments": [], "cell_names": {}, **command.payload}
+            if told != {name: before[name] for name in told}:
+                await insist(lambda: self._commands.tell(command, told))
             if cluster.spark is not None and language != "python":
                 raise DashboardsError("Spark sessions are made for kernels of Python only.")
         except DashboardsError as refused:
@@ -376,6 +380,15 @@ class NotebookRunner:
                 process = psutil.Process(pid)
                 if process.ppid() == os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                     os.kill(pid, signal.SIGKILL)
+
+
+def _names(notebook: NotebookNode) -> dict[str, str]:
+    """The names that authors have given cells, by the cells' positions as JSON has them."""
+    named = ((index, cell.metadata.get("name")) for index, cell in enumerate(notebook.cells))
+    found = {
+        str(i): storable(name, _MAX_NAME) for i, name in named if isinstance(name, str) and name
+    }
+    return dict(itertools.islice(found.items(), _MOST_NAMES))
 
 
 def _limit(pid: int | None, limits: Mapping[str, int]) -> None:

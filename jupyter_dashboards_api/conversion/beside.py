@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import mimetypes
 import posixpath
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -20,18 +21,6 @@ MAX_BYTES = 50 * 1024 * 1024
 
 MAX_PICTURE = 8 * 1024 * 1024
 """Bytes of one: contents managers hand files out as Base64, which is read in one step."""
-
-_MIME_TYPES = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "avif": "image/avif",
-    "svg": "image/svg+xml",
-    "ico": "image/x-icon",
-    "bmp": "image/bmp",
-}
 
 
 class PicturesBeside:
@@ -72,9 +61,8 @@ class PicturesBeside:
         return places
 
     async def _picture(self, place: str, most: int) -> Image | None:
-        extension = PurePosixPath(place).suffix.removeprefix(".").lower()
-        mime = _MIME_TYPES.get(extension)
-        if mime is None:
+        mime, _ = mimetypes.guess_type(f"/{place}", strict=False)
+        if mime is None or not mime.startswith("image/"):
             return None
         try:
             entry = (await self._finder.find(place)).entry
@@ -87,7 +75,7 @@ class PicturesBeside:
         if len(data) > most:
             return None
         digest = await asyncio.to_thread(hashlib.sha256, data)
-        return Image(f"{digest.hexdigest()}.{extension}", mime, data)
+        return Image(f"{digest.hexdigest()}{PurePosixPath(place).suffix.lower()}", mime, data)
 
 
 def place_of(path: str, address: str) -> str | None:

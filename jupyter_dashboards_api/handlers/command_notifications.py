@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from tornado.web import authenticated
 
-from ..commands.models import CommandInfo
 from ..commands.wire import read_number
 from ..errors import NotFound
 from ..schedules.wire import told_model
 from .scheduler_base import SchedulerAPIHandler, unprocessable
 
 
-class _OfCommandHandler(SchedulerAPIHandler):
-    async def command(self, command_id: str) -> CommandInfo:
-        """The command of the URL. Raises `NotFound`."""
-        number = read_number(command_id)
-        if number is None:
-            raise NotFound("There is no such command.")
-        return await self.commands.store.get(number)
-
-
-class CommandNotificationsHandler(_OfCommandHandler):
+class CommandNotificationsHandler(SchedulerAPIHandler):
     """`/api/v1.2/commands/ID/notifications`: as that of a schedule."""
 
     @authenticated
@@ -32,7 +22,7 @@ class CommandNotificationsHandler(_OfCommandHandler):
         self.send({"notifications": models, "paging_info": page.info(more)})
 
 
-class CommandNotificationRetryHandler(_OfCommandHandler):
+class CommandNotificationRetryHandler(SchedulerAPIHandler):
     """`/api/v1.2/commands/ID/notifications/ID/retry`: tries once more what was given up, with the scope of commands."""
 
     @authenticated

@@ -80,20 +80,13 @@ class CommandsHandler(CommandsAPIHandler):
 class _CommandHandler(CommandsAPIHandler):
     """One command; anyone who may see commands may see any."""
 
-    async def command(self, command_id: str) -> CommandInfo:
-        """The command of the URL. Raises `NotFound`."""
-        number = read_number(command_id)
-        if number is None:
-            raise NotFound("There is no such command.")
-        return await self.commands.store.get(number)
-
     async def send_file(self, command: CommandInfo) -> None:
         """Sends the file that a conversion has made. Raises `NotFound`, or `Unreadable` when it is not kept any more."""
         if command.command_type != CONVERT:
             raise NotFound("This command has made no file.")
         file = await self.commands.store.file_of(command.id)
         if file is None:
-            raise Unreadable(NOT_KEPT)
+            raise Unreadable(NOT_KEPT if command.status == "done" else NOT_DONE)
         is_html = file.mime == "text/html"
         if is_html:
             # It is a user's content on this server's origin: its scripts are of no origin.

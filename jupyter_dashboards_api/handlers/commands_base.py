@@ -14,9 +14,17 @@ from urllib.parse import quote
 
 from ..commands.manager import CommandsManager
 from ..commands.models import CommandInfo
-from ..commands.wire import json_object, nominal_time, read_flag, seconds, timestamp, user_id
+from ..commands.wire import (
+    json_object,
+    nominal_time,
+    read_flag,
+    read_number,
+    seconds,
+    timestamp,
+    user_id,
+)
 from ..dashboards.budget import SMALL
-from ..errors import Unavailable
+from ..errors import NotFound, Unavailable
 from .base import DashboardsAPIHandler
 from .delivery import DeliveryMixin
 
@@ -34,6 +42,13 @@ class CommandsAPIHandler(DeliveryMixin, DashboardsAPIHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         message = self.error_message(status_code, kwargs.get("exc_info"))
         self.finish(json.dumps({"error": {"error_code": status_code, "error_message": message}}))
+
+    async def command(self, command_id: str) -> CommandInfo:
+        """The command of the URL; anyone who may see commands may see any. Raises `NotFound`."""
+        number = read_number(command_id)
+        if number is None:
+            raise NotFound("There is no such command.")
+        return await self.commands.store.get(number)
 
     def body(self) -> dict[str, Any]:
         """The JSON object that was sent, whatever the client says that it is."""
@@ -144,6 +159,7 @@ def command_model(
         "attempt": command.attempt,
         "retrying": waiting_for_retry,
         "cell_index": command.cell_index,
+        "cell_name": command.payload.get("cell_names", {}).get(str(command.cell_index)),
         "cells": command.cells,
         "cells_done": command.cells_done,
         "unknown_arguments": command.payload.get("unknown_arguments", []),

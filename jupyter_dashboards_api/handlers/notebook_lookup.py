@@ -23,7 +23,8 @@ class _LookupHandler(CommandsAPIHandler):
     async def notebook_at(self, path: str, *, or_in: bool = False) -> NotebookId:
         """The notebook at a path of the contents manager, with ids from now on. Raises `NotFound`.
 
-        With `or_in` also the one that makes a folder a dashboard, by the folder's path. A slash at the beginning is the contents API's spelling, and means the same.
+        With `or_in` also the one that makes a folder a dashboard, by the folder's path. A slash at the beginning is the
+        contents API's spelling, and means the same.
         """
         clean = clean_path(path)
         if not clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from typing import Any
 
 from tornado.web import stream_request_body
@@ -16,16 +17,16 @@ closing the connection at once would reset it."""
 
 
 @stream_request_body
-class StreamedBodyHandler(DashboardsAPIHandler):
+class StreamedBodyHandler(DashboardsAPIHandler, ABC):
     """A handler that counts what it is sent. The server's own limit does not count here."""
 
     _refusal: DashboardsError | None = None
     _dropped = 0
 
     @property
+    @abstractmethod
     def largest_body(self) -> int:
         """Bytes of the largest body that is read."""
-        raise NotImplementedError
 
     def refusal(self) -> DashboardsError | None:
         """Why a body is not read, whatever its length."""

@@ -29,7 +29,7 @@ from .validation import read_notebook
 _BROKEN = (
     BadZipFile,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # what zipfile raises for a compression that it can't read
     OSError,
     OverflowError,
     RuntimeError,

@@ -1,8 +1,7 @@
 """Forgets runs that nobody keeps any more: by age and by number, of each schedule and of all commands.
 
 What goes on is never forgotten, nor what somebody is still to be told of, nor a run of a notebook that is still to be counted.
-What is to go is looked for while
-others may write, and goes a few rows at a time, so that nobody waits for the database meanwhile.
+What is to go is looked for while others may write, and goes a few rows at a time, so that nobody waits for the database.
 """
 
 from __future__ import annotations

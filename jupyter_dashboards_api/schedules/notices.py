@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
+from ..commands.callbacks import mail_time
 from ..commands.mail import parse_addresses
 from ..commands.submission import flag, number, text
 from ..commands.webhooks import MAX_SECRET, MAX_URL, BadWebhook, checked_webhook
@@ -127,9 +128,9 @@ def mail_of(run: Run) -> dict[str, str]:
         f"Run {run.sequence_id} of the schedule {run.schedule_name} {word}.",
         "",
         f"Notebook: {run.path}",
-        f"Due: {_shown(run.nominal_time)}",
-        f"Started: {_shown(run.started_at)}",
-        f"Ended: {_shown(run.ended_at)}",
+        f"Due: {mail_time(run.nominal_time)}",
+        f"Started: {mail_time(run.started_at)}",
+        f"Ended: {mail_time(run.ended_at)}",
         f"Status: {run.status}",
         *([f"Reason: {run.reason}"] if run.reason else []),
         *([f"Command: {run.command_id}"] if run.command_id is not None else []),
@@ -147,7 +148,7 @@ def digest_of(name: str, runs: Sequence[Run]) -> dict[str, str]:
     lines = [f"Schedule {name}: {counts}.", ""]
     for run in runs[-_LISTED:]:
         reason = f": {run.reason}" if run.reason else ""
-        lines.append(f"{_shown(run.nominal_time)}  run {run.sequence_id}  {run.status}{reason}")
+        lines.append(f"{mail_time(run.nominal_time)}  run {run.sequence_id}  {run.status}{reason}")
     if len(runs) > _LISTED:
         lines.insert(2, f"(The {len(runs) - _LISTED} before these are not listed.)")
     return {"subject": f"{name}: {counts}", "text": "\n".join(lines)}
@@ -159,7 +160,3 @@ def next_digest(notice: Notice, time_zone: str, after: datetime) -> datetime | N
         return None
     every_day = Weekly(frozenset(range(1, 8)), time(*notice.digest), None, zone_named(time_zone))
     return every_day.next_after(after)
-
-
-def _shown(moment: datetime | None) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment is not None else "-"

@@ -28,6 +28,7 @@ from jupyter_dashboards_api.database.tables import now
 from tests.schedules.notifications import notifier_of
 from tests.schedules.receivers import receiver
 
+from . import submissions
 from .smtp import mail_server
 
 KEY = bytes(range(32))
@@ -36,19 +37,7 @@ HOOK = "https://example.org/hook"
 
 
 def wanted(**fields: Any) -> Submission:
-    return Submission(
-        **{
-            "command_type": "SparkCommand",
-            "owner": "ann",
-            "path": "a.ipynb",
-            "notebook_id": None,
-            "payload": {},
-            "request_hash": "x",
-            "callback_url": HOOK,
-            "callback_secret": SECRET,
-            **fields,
-        }
-    )
+    return submissions.wanted(**{"callback_url": HOOK, "callback_secret": SECRET, **fields})
 
 
 async def begun(store: CommandStore, **fields: Any) -> CommandInfo:

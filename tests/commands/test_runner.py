@@ -364,3 +364,18 @@ async def test_a_chart_of_altair_is_kept_as_data_that_needs_no_other_host(
     (output,) = (await notebook_of(client, command)).cells[-1].outputs
     (mime,) = set(output.data) - {"text/plain"}
     assert re.fullmatch(r"application/vnd\.vegalite\.v\d+\+json", mime)
+
+
+async def test_the_cell_that_runs_is_told_by_its_name_too(
+    client: CommandClient, write_notebook: Write
+) -> None:
+    cells = [
+        new_code_cell("1", metadata={"name": "load"}),
+        new_code_cell("2"),
+        new_code_cell("1 / 0", metadata={"name": "é" * 100}),
+    ]
+    write_notebook("named.ipynb", *cells, kernelspec=KERNEL)
+    command = await client.submit(note_id=await client.note_id("named.ipynb"))
+    assert command["cell_name"] is None
+    ended = await client.ended(command["id"])
+    assert (ended["cell_index"], ended["cell_name"]) == (2, "é" * 50)

@@ -30,7 +30,7 @@ class Asked(Trigger):
         return self.trigger.next_after(instant)
 
     def _next(self, after: datetime) -> datetime | None:
-        raise NotImplementedError
+        return self.trigger.next_after(after)
 
     def as_dict(self) -> dict[str, Any]:
         return self.trigger.as_dict()

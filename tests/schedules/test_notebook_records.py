@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 from jupyter_dashboards_api.commands.convert_submission import CONVERT
-from jupyter_dashboards_api.commands.models import Limits, Outcome, Submission
+from jupyter_dashboards_api.commands.models import CommandInfo, Limits, Outcome, Submission
 from jupyter_dashboards_api.commands.removal import remove
 from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.command_tables import Command
@@ -62,6 +62,16 @@ async def run(commands: CommandStore, status: str = "done", places: int = 1) -> 
     for command in taken:
         await commands.finish(command, Outcome(status, retryable=False))
     return [each.id for each in taken]
+
+
+async def one_goes_on(commands: CommandStore, notebook: NotebookId, *, ended: int) -> CommandInfo:
+    """A command that goes on while so many later ones have ended."""
+    for _ in range(ended + 1):
+        await submit(commands, notebook)
+    (going_on,) = await commands.claim("worker", 1, Limits(2))
+    for _ in range(ended):
+        await run(commands, places=1)
+    return going_on
 
 
 async def test_a_new_record_says_who_made_it_and_when(
@@ -133,11 +143,7 @@ async def test_runs_are_not_forgotten_before_they_are_counted(
     kept: dict[str, int],
 ) -> None:
     notebook = await make(registry, records)
-    for _ in range(4):
-        await submit(commands, notebook)
-    (going_on,) = await commands.claim("worker", 1, Limits(2))
-    for _ in range(3):
-        await run(commands, places=1)
+    going_on = await one_goes_on(commands, notebook, ended=3)
     janitor, later = Janitor(database=database, **kept), now() + timedelta(days=3)
     assert await janitor.clean(later) == 0
     assert (await one(records, notebook)).runs == 3
@@ -151,11 +157,7 @@ async def test_a_run_that_is_deleted_before_it_is_counted_is_counted_once(
     registry: NotebookRegistry, records: NotebookRecords, commands: CommandStore, database: Database
 ) -> None:
     notebook = await make(registry, records)
-    for _ in range(3):
-        await submit(commands, notebook)
-    (going_on,) = await commands.claim("worker", 1, Limits(2))
-    for _ in range(2):
-        await run(commands, places=1)
+    going_on = await one_goes_on(commands, notebook, ended=2)
     assert (await one(records, notebook)).runs == 2
     await remove(database, going_on.id + 1)
     assert (await one(records, notebook)).runs == 2
