@@ -6,24 +6,14 @@ import asyncio
 import threading
 from typing import Any
 
-import psutil
 import pytest
 
 from jupyter_dashboards_api.conversion.browser import PageBrowser
 from jupyter_dashboards_api.conversion.page import MemoryPage, Resource
 
-from .test_browser import words
+from .test_browser_settings import running_browsers
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-
-
-def browsers() -> set[int]:
-    """The processes that are browsers, without their helpers."""
-    return {
-        process.pid
-        for process in psutil.Process().children(recursive=True)
-        if "--remote-debugging-pipe" in (line := words(process)) and "--type=" not in line
-    }
 
 
 def page(html: str = "", lookup: Any = lambda path: None) -> MemoryPage:
@@ -46,15 +36,15 @@ async def test_under_steady_parallel_work_a_worn_browser_is_replaced_and_its_pag
     slow = asyncio.ensure_future(browser.draw(page("<img src=/slow.png>", lookup), "pdf"))
     try:
         assert await asyncio.to_thread(asked.wait, 60)
-        (worn,) = browsers()
+        (worn,) = running_browsers()
         await browser.draw(page(), "pdf")
-        both = browsers()
+        both = running_browsers()
         assert len(both) == 2
         assert worn in both
         assert not slow.done()
     finally:
         answers.set()
     assert (await slow).startswith(b"%PDF")
-    while worn in browsers():
+    while worn in running_browsers():
         await asyncio.sleep(0.05)
-    assert browsers() == both - {worn}
+    assert running_browsers() == both - {worn}

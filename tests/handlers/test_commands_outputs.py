@@ -20,6 +20,7 @@ from .command_client import CommandClient, error_of
 
 MEGABYTE = 1024 * 1024
 CONVERT = "NotebookConvertCommand"
+NOT_DONE = "Command is not done. Results are unavailable."
 NOT_KEPT = "The outputs of this command are not kept any more."
 TEXT = "1\x01é – 😀\r\n" * 200_000
 NOTEBOOK = new_notebook(cells=[new_code_cell("x" * 2 * MEGABYTE)])
@@ -191,3 +192,5 @@ async def test_outputs_that_are_not_kept_any_more_are_not_empty_ones(
     found = await commands.get(f"/commands/{number}/status_with_results")
     assert (found["status"], found["results"]) == ("done", None)
     error_of(await commands.ask("GET", f"/commands/{number}/file"), 404)
+    failed = await commands.ask("GET", f"/commands/{await end('error', kind=CONVERT)}/file")
+    assert error_of(failed, 422) == NOT_DONE
