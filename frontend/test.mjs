@@ -30,7 +30,7 @@ await esbuild.build({
 const { status } = spawnSync(
   process.execPath,
   // Files by name: what a folder means here differs between Node 20 and 22.
-  ["--enable-source-maps", "--test", "--test-reporter=spec", ...found.map((name) => path.join(outdir, name.replace(/ts$/, "mjs")))],
+  ["--enable-source-maps", "--test", "--test-timeout=300000", "--test-reporter=spec", ...found.map((name) => path.join(outdir, name.replace(/ts$/, "mjs")))],
   { stdio: "inherit", cwd: here },
 );
 process.exitCode = status ?? 1;

@@ -52,5 +52,25 @@ export function write(html: string): HTMLElement {
   return document.body;
 }
 
-/** Resolves when what has been promised so far has happened. */
-export const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+/** What the client loads when it is wanted. Loading takes as long as the machine takes; afterwards it is a promise like others. */
+const lazy = (): Promise<unknown> =>
+  Promise.all([
+    import("../src/prompt.ts"),
+    import("../src/render/basic.ts"),
+    import("../src/render/sanitise.ts"),
+    import("../src/render/scripts.ts"),
+    import("../src/render/snapshot.ts"),
+    import("../src/stream.ts"),
+  ]);
+
+/** Resolves when what has been promised so far has happened, and timers of a few milliseconds: however slow the machine is. */
+export async function settled(): Promise<void> {
+  await lazy();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Resolves when it is so. What never is fails by the time limit of its test. */
+export async function until(so: () => boolean): Promise<void> {
+  while (!so()) await new Promise((resolve) => setTimeout(resolve, 5));
+}

@@ -1,4 +1,4 @@
-import { config, context, iopub, settled, write } from "./page.ts";
+import { config, context, iopub, settled, until, write } from "./page.ts";
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { pageToken } from "../src/api.ts";
@@ -214,7 +214,7 @@ test("a full server is waited for, with the stored results on the page", async (
   await settled();
   assert.match(alertText(), /All kernels are in use; showing stored results\. Trying again in \d s\./);
   assert.equal(outputs(0), "s0");
-  await new Promise((resolve) => setTimeout(resolve, 2200));
+  await until(() => Socket.all.length === 1);
   assert.equal(calls.filter(({ method }) => method === "POST").length, 2);
   assert.equal(alertText(), "");
 });
@@ -352,9 +352,8 @@ test("a broken connection is made again with the same session, and a request tha
   first.close();
   await settled();
   assert.match(statusText(), /Reconnecting/);
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await until(() => Socket.last !== first);
   const second = Socket.last;
-  assert.notEqual(second, first);
   assert.equal(second.url, first.url);
   second.open();
   await settled();
@@ -373,8 +372,7 @@ test("a cell that the rate limit refused is asked for again", async () => {
   Socket.last.open();
   await settled();
   Socket.last.answer({ status: "error", ename: "RateLimited", evalue: "slower" }, "", false);
-  await new Promise((resolve) => setTimeout(resolve, 1100));
-  assert.equal(Socket.last.sent.length, 2);
+  await until(() => Socket.last.sent.length === 2);
   Socket.last.answer({ status: "ok" }, "n0");
   await done;
   assert.equal(outputs(0), "n0");
@@ -410,7 +408,7 @@ test("each message waits for the listeners of the one before it", async () => {
   for (const [name, delay] of [["slow", 20], ["quick", 0], ["last", 5]] as const) {
     Socket.last.receive(iopub("comm_msg", { name, delay }));
   }
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await until(() => seen.length === 3);
   assert.deepEqual(seen, ["slow", "quick", "last"]);
   kernel.dispose();
 });
