@@ -22,6 +22,7 @@ from ..dashboards.stamp import stamp
 from ..database.tables import now
 from ..errors import DashboardsError, Unavailable
 from ..kernels.environment import inherited_environment
+from ..kernels.launch import start_kernel
 from ..kernels.pool import KernelPool
 from ..kernels.preamble import PREAMBLES
 from ..kernels.process import kill, pid_of
@@ -239,7 +240,8 @@ class NotebookRunner:
         kernel_id = await pool.take(**wanted) if pool is not None else None
         if kernel_id is None:
             seconds = min(self._start_timeout, command.timeout or self._start_timeout)
-            kernel_id = await self._start(manager, seconds, **wanted)
+            specs = None if self._is_far(cluster) else self._specs
+            kernel_id = await self._start(manager, specs, seconds, **wanted)
         pid = pid_of(manager, kernel_id)
         found: list[Mapping[str, Any]] = []
 
@@ -289,10 +291,10 @@ class NotebookRunner:
             documented["KERNEL_USERNAME"] = command.owner
         return documented | own
 
-    async def _start(self, manager: Any, seconds: float, **options: Any) -> str:
+    async def _start(self, manager: Any, specs: Any, seconds: float, **options: Any) -> str:
         """A new kernel's id. One that comes too late, or after a cancellation, is ended as soon as it is there."""
         starting: asyncio.Future[str] = asyncio.ensure_future(
-            ensure_async(manager.start_kernel(**options))
+            start_kernel(manager, specs, **options)
         )
         try:
             done, _ = await asyncio.wait({starting}, timeout=seconds)

@@ -34,6 +34,7 @@ from .environment import (
     gateway_environment,
     local_environment,
 )
+from .launch import start_kernel
 from .poke import poke
 from .policy import Rules
 from .preamble import PREAMBLES
@@ -357,8 +358,12 @@ class KernelBindings(LoggingConfigurable):
     async def _start_kernel(self, path: str, name: str, environment: dict[str, str]) -> str:
         folder = self.store.api_path(path).rpartition("/")[0]
         try:
-            kernel_id: str = await ensure_async(
-                self.kernel_manager.start_kernel(path=folder, kernel_name=name, env=environment)
+            kernel_id = await start_kernel(
+                self.kernel_manager,
+                None if self._is_gateway else self.kernel_spec_manager,
+                kernel_name=name,
+                path=folder,
+                env=environment,
             )
         except Exception as error:
             self.log.error("Kernel %r for %r does not start: %s", name, path, type(error).__name__)

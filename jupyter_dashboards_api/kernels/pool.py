@@ -26,6 +26,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
+from .launch import start_kernel
 from .poke import poke
 from .process import kill, pid_of
 from .sources import EXPRESSION, Sources, sources
@@ -240,12 +241,12 @@ class KernelPool(LoggingConfigurable):
                 spec = await self._spec(kind.kernel_name)
                 folder = await asyncio.to_thread(self._folder, kind)
                 starting = asyncio.ensure_future(
-                    ensure_async(
-                        self._kernels.start_kernel(
-                            kernel_name=kind.kernel_name,
-                            path=kind.path,
-                            env=dict(kind.environment),
-                        )
+                    start_kernel(
+                        self._kernels,
+                        self._specs,
+                        kernel_name=kind.kernel_name,
+                        path=kind.path,
+                        env=dict(kind.environment),
                     )
                 )
                 kernel_id = await asyncio.shield(starting)

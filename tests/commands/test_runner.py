@@ -328,6 +328,14 @@ async def test_the_kernel_works_in_the_notebooks_folder(client: CommandClient, s
     assert results["results"] == "deep"
 
 
+async def test_what_runs_is_not_in_the_accounts_history(
+    client: CommandClient, start: Callable[..., Any]
+) -> None:
+    command = await start("print(get_ipython().history_manager.hist_file)")
+    assert (await client.ended(command["id"]))["status"] == "done"
+    assert ":memory:" in await log_of(client, command)
+
+
 async def test_a_server_that_stops_leaves_no_kernel(
     client: CommandClient, start: Any, dashboards: Any
 ) -> None:

@@ -18,6 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_dashboards_api.commands.execution import Execution
+from jupyter_dashboards_api.kernels.launch import start_kernel
 from jupyter_dashboards_api.kernels.pool import KernelPool
 from jupyter_dashboards_api.kernels.process import pid_of
 
@@ -95,13 +96,14 @@ async def test_a_kernel_waits_after_a_run_and_is_used_once(new_pool: Any, manage
 
 
 async def test_a_notebook_cannot_tell_it_from_one_that_was_started_for_it(
-    new_pool: Any, manager: Any, jp_root_dir: Path
+    new_pool: Any, manager: Any, jp_root_dir: Path, jp_serverapp: Any
 ) -> None:
     (jp_root_dir / "a folder").mkdir()
     pool = new_pool()
     options = wanted("a folder", PLACE="here")
     assert await pool.take(**options) is None
-    cold = await report(manager, await manager.start_kernel(**options))
+    started = await start_kernel(manager, jp_serverapp.kernel_spec_manager, **options)
+    cold = await report(manager, started)
     await waits(pool)
     warm = await report(manager, await pool.take(**options))
     assert warm["cwd"] == str(jp_root_dir / "a folder")
