@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from nbformat import NotebookNode
 from tornado.httpclient import HTTPResponse
 
+from jupyter_dashboards_api.database.default_file import FIRST
 from jupyter_dashboards_api.database.engine import Database
 
 from .postgres import Postgres
@@ -114,13 +116,45 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+def with_schema(url: str) -> str:
+    """The same URL, of a database that has the present schema then."""
+    made = Database(url=url)
+    made.open()
+    made.close()
+    return url
+
+
+# Migrations take longer than all else that a server does when it starts, so nearly all tests begin with a copy of what they
+# make; those of `tests/database` and servers that are processes begin with nothing.
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the present schema and nothing else."""
+    file = tmp_path_factory.mktemp("schema") / "dashboards.sqlite"
+    with_schema(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """The name of a database with the present schema and nothing else."""
+    return with_schema(postgres.new_database()).rpartition("/")[2]
+
+
+@pytest.fixture
+def jp_data_dir(jp_data_dir: Path, sqlite_template: Path) -> Path:
+    """Where the server's default database is."""
+    shutil.copyfile(sqlite_template, jp_data_dir / FIRST)
+    return jp_data_dir
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a new, empty database; a test that uses it runs on SQLite and on PostgreSQL."""
+    """The URL of a new database without a row; a test that uses it runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'dashboards.sqlite'}"
+        copy = shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / FIRST)
+        return f"sqlite:///{copy}"
     server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database()
+    return server.new_database(request.getfixturevalue("postgres_template"))
 
 
 @pytest.fixture

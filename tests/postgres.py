@@ -98,11 +98,11 @@ class Postgres:
         """The SQLAlchemy URL of a database of this server."""
         return f"postgresql+psycopg://{ACCOUNT}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """The URL of a new, empty database."""
+    def new_database(self, template: str = "template1") -> str:
+        """The URL of a new database: an empty one, or a copy of another one to which nobody is connected."""
         name = f"test_{uuid.uuid4().hex}"
         with self._connect() as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def _connect(self) -> psycopg.Connection[Any]:
