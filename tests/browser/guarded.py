@@ -41,10 +41,18 @@ window.WebSocket = class extends WebSocket {
       this.addEventListener("close", ({ code }) => closes.push(code));
   }
 };
+window.refusals = 0;
+const ask = window.fetch;
+window.fetch = async (url, ...options) => {
+  const response = await ask(url, ...options);
+  if ([401, 403, 404].includes(response.status) && response.url.endsWith("/_api/page_token")) refusals++;
+  return response;
+};
 """
-"""For a page before it loads: notes down with which codes its kernels' websockets were closed."""
+"""For a page before it loads: notes down with which codes its kernels' websockets were closed, and refused renewals."""
 
-ENDED = 4401
+TOLD = "() => closes.join() === '4401' || (refusals === 1 && closes.every((code) => code !== 4401))"
+"""Whether the server has told the page that its right has ended: by the websocket, unless the page renews its token just then."""
 
 
 def add_accounts(home: Path) -> None:
@@ -100,7 +108,7 @@ def note_closes(page: Page) -> None:
 def wait_until_ended(page: Page, text: str) -> None:
     """Waits until the page's right has ended, and it says so."""
     expect(page.get_by_role("alert")).to_contain_text(text)
-    assert page.evaluate("closes") == [ENDED]
+    assert page.evaluate(TOLD), page.evaluate("[closes, refusals]")
     expect(page.locator("#dash-status")).to_have_text("Not live")
 
 

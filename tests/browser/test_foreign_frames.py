@@ -18,7 +18,7 @@ from tests.servers import ServerProcess
 
 from .conftest import Site
 from .guarded import (
-    ENDED,
+    TOLD,
     Link,
     assert_live,
     fill_login,
@@ -141,7 +141,7 @@ def test_a_link_is_live_in_a_foreign_frame_without_cookies(
     # It ends there as it does anywhere.
     link.change(enabled=False)
     expect(content.get_by_role("alert")).to_contain_text("This page has expired.")
-    assert content.locator("body").evaluate("closes") == [ENDED]
+    assert content.locator("body").evaluate(TOLD)
 
 
 def test_cookies_of_a_viewer_who_is_logged_in_count_for_nothing_in_a_foreign_frame(
