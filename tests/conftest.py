@@ -53,6 +53,8 @@ def jp_server_config(jp_server_config: Any, extension_config: dict[str, Any]) ->
     jp_server_config.ServerApp.reraise_server_extension_failures = True
     # Tests must not fill the trash of whoever runs them.
     jp_server_config.FileContentsManager.delete_to_trash = False
+    # Nor start kernels that no run comes for; those that one comes for are in `test_warm_kernels.py`.
+    jp_server_config.KernelPool.warm_kernels = 0
     for name, traits in extension_config.items():
         jp_server_config[name].update(traits)
     return jp_server_config

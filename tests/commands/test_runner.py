@@ -29,8 +29,7 @@ WAIT = "import time; time.sleep(600)"
 
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
-    # Which kernels are there is looked at.
-    return {"CommandsManager": {"clusters": CLUSTERS}, "KernelPool": {"warm_kernels": 0}}
+    return {"CommandsManager": {"clusters": CLUSTERS}}
 
 
 CLUSTERS = {

@@ -18,7 +18,10 @@ Run = Callable[..., Awaitable[str]]
 @pytest.fixture
 def extension_config() -> dict[str, Any]:
     clusters = {"plain": {"kernelspec": "python3"}, "own": {"environment": {"PLACE": "here"}}}
-    return {"KernelPool": {"warm_delay": 0.1}, "CommandsManager": {"clusters": clusters}}
+    return {
+        "KernelPool": {"warm_kernels": 1, "warm_delay": 0.1},
+        "CommandsManager": {"clusters": clusters},
+    }
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ def extension_config() -> dict[str, Any]:
     return {
         "AccessManager": {"token_user": "admin"},
         "NotebooksManager": {"time_zone": "UTC"},
-        # Which kernels are there is looked at.
-        "KernelPool": {"warm_kernels": 0},
     }
 
 
