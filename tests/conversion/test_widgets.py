@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 from playwright.async_api import async_playwright
 from pypdf import PdfReader
 
+from jupyter_dashboards_api.commands.execution import Execution
 from jupyter_dashboards_api.conversion.browser import PageBrowser, find_executable
 from jupyter_dashboards_api.conversion.exporter import PageExporter
 
@@ -57,7 +59,17 @@ def executed(source: str) -> NotebookNode:
     """A notebook of one cell with what it put out, and the state of its widgets as Jupyter stores it."""
     kernelspec = {"name": "python3", "display_name": "Python 3"}
     notebook = new_notebook(cells=[new_code_cell(source)], metadata={"kernelspec": kernelspec})
-    NotebookClient(notebook, timeout=60, store_widget_state=True).execute()
+
+    async def execute() -> None:
+        manager = AsyncMappingKernelManager()
+        kernel_id = await manager.start_kernel(kernel_name="python3")
+        try:
+            # Not by nbclient: now and then its own client sees the reply of a cell with an Output widget at its timeout only.
+            await Execution(manager, kernel_id, notebook).run(60)
+        finally:
+            await manager.shutdown_kernel(kernel_id, now=True)
+
+    asyncio.run(execute())
     return nbformat.from_dict(notebook)
 
 
