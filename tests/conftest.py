@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_core.paths import jupyter_path
 from nbformat import NotebookNode
 from tornado.httpclient import HTTPResponse
 
@@ -147,6 +148,17 @@ def jp_data_dir(jp_data_dir: Path, sqlite_template: Path) -> Path:
     """Where the server's default database is."""
     shutil.copyfile(sqlite_template, jp_data_dir / FIRST)
     return jp_data_dir
+
+
+@pytest.fixture
+def jp_nbconvert_templates(jp_data_dir: Path) -> None:
+    """In place of pytest-jupyter's, which copies all of them for each test."""
+    found = next(
+        (path for path in jupyter_path("nbconvert", "templates") if Path(path).exists()), None
+    )
+    if found:
+        (jp_data_dir / "nbconvert").mkdir()
+        (jp_data_dir / "nbconvert" / "templates").symlink_to(found)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -57,16 +57,16 @@ class OpenAPIHandler(DashboardsAPIHandler):
         self,
         name: str,
         permissions: Mapping[str, Permission] | None = None,
-        document: Mapping[str, Any] | None = None,
+        document: Callable[[], Mapping[str, Any]] = dict,
         **options: Any,
     ) -> None:
         super().initialize(name, permissions, **options)
-        self.document = document or {}
+        self.document = document
 
     @allow_unauthenticated
     async def get(self) -> None:
         """The document, with this server's address."""
-        self.finish(json.dumps({**self.document, "servers": [{"url": self.base_url}]}))
+        self.finish(json.dumps({**self.document(), "servers": [{"url": self.base_url}]}))
 
 
 def describe(routes: Iterable[Route]) -> dict[str, Any]:

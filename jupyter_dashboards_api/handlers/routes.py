@@ -5,6 +5,7 @@ The documentation's table of routes is made from this one; tests walk it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -453,9 +454,15 @@ def tornado_handlers(
             {
                 "permissions": route.permissions,
                 **(route.options or {}),
-                **({"document": describe(ROUTES)} if route.handler is OpenAPIHandler else {}),
+                **({"document": _document} if route.handler is OpenAPIHandler else {}),
             },
         )
         for route in ROUTES
         if own_login or route.handler not in (LoginHandler, LogoutHandler)
     ]
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    # Most servers are never asked for it.
+    return describe(ROUTES)

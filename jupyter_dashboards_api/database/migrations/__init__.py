@@ -88,23 +88,16 @@ def _without_foreign_keys(connection: Connection) -> Iterator[None]:
 
 
 def _is_current(connection: Connection) -> bool:
-    return _current(connection) == _script(connection).get_current_head()
-
-
-def _current(connection: Connection) -> str | None:
-    """The revision of the schema; None: there is none yet."""
+    """Whether the schema is this version's. Raises `NewerSchema` for one that is nothing that this version came from."""
+    script = ScriptDirectory.from_config(_config(connection))
     current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None:
-        known = {each.revision for each in _script(connection).walk_revisions()}
-        if current not in known:
-            raise NewerSchema(
-                "The database belongs to a newer version of jupyter_dashboards_api, or to another program: install that version, or set Database.url."
-            )
-    return current
-
-
-def _script(connection: Connection) -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config(connection))
+    if current == script.get_current_head():
+        return True
+    if current is not None and current not in {each.revision for each in script.walk_revisions()}:
+        raise NewerSchema(
+            "The database belongs to a newer version of jupyter_dashboards_api, or to another program: install that version, or set Database.url."
+        )
+    return False
 
 
 def _config(connection: Connection) -> Config:
