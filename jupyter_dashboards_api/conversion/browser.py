@@ -236,8 +236,6 @@ class PageBrowser(LoggingConfigurable):
                 await self._end(kept.browser)
 
     async def _running(self, executable: str) -> _Kept:
-        from playwright.async_api import async_playwright
-
         async with self._starting:
             kept = self._kept
             if kept is not None and (
@@ -247,24 +245,32 @@ class PageBrowser(LoggingConfigurable):
                 if not kept.drawing:
                     await self._end(kept.browser)
             if self._kept is None:
-                if self._playwright is None:
-                    self._playwright = await async_playwright().start()
-                try:
-                    browser = await self._playwright.chromium.launch(
-                        executable_path=executable,
-                        args=list(_FLAGS),
-                        chromium_sandbox=os.geteuid() != 0,
-                        handle_sigint=False,
-                        handle_sigterm=False,
-                        handle_sighup=False,
-                        timeout=30_000,
-                    )
-                except Exception as error:
-                    self.log.error("The browser does not start: %s", error)
-                    await self._end_driver()
-                    raise ConversionFailed("The server's browser does not start.") from error
-                self._kept = _Kept(browser)
+                self._kept = _Kept(await self._launched(executable))
             return self._kept
+
+    async def _launched(self, executable: str) -> Browser:
+        from playwright.async_api import async_playwright
+
+        while True:
+            is_new = self._playwright is None
+            if self._playwright is None:
+                self._playwright = await async_playwright().start()
+            try:
+                return await self._playwright.chromium.launch(
+                    executable_path=executable,
+                    args=list(_FLAGS),
+                    chromium_sandbox=os.geteuid() != 0,
+                    handle_sigint=False,
+                    handle_sigterm=False,
+                    handle_sighup=False,
+                    timeout=30_000,
+                )
+            except Exception as error:
+                await self._end_driver()
+                # Playwright's own process may have died since the last browser.
+                if is_new:
+                    self.log.error("The browser does not start: %s", error)
+                    raise ConversionFailed("The server's browser does not start.") from error
 
     async def _in_time(self, browser: Browser, page: MemoryPage, kind: Format) -> bytes:
         crashed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

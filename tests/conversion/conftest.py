@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import nbformat
@@ -17,16 +19,37 @@ from jupyter_dashboards_api.dashboards.rendering import DashboardRenderer
 MakePage = Callable[..., MemoryPage]
 
 
-@pytest.fixture
-def browser(jp_asyncio_loop: Any) -> Iterator[PageBrowser]:
-    """A browser that is ended after the test."""
+@pytest.fixture(scope="module")
+def jp_asyncio_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """In place of pytest-jupyter's, which ends with its test: one for a file, whose tests may share a browser."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield loop
+    loop.close()
 
+
+@contextmanager
+def opened(loop: asyncio.AbstractEventLoop) -> Iterator[PageBrowser]:
     async def make() -> PageBrowser:
         return PageBrowser(timeout=30)
 
-    made = jp_asyncio_loop.run_until_complete(make())
+    made = loop.run_until_complete(make())
     yield made
-    jp_asyncio_loop.run_until_complete(made.stop())
+    loop.run_until_complete(made.stop())
+
+
+@pytest.fixture(scope="module")
+def browser(jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[PageBrowser]:
+    """The browser of a file's tests that leave it as it is: a server has one for all conversions too."""
+    with opened(jp_asyncio_loop) as made:
+        yield made
+
+
+@pytest.fixture
+def own_browser(jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[PageBrowser]:
+    """One to change and to kill, that is ended after the test."""
+    with opened(jp_asyncio_loop) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ async def test_a_figure_is_drawn_for_a_trusted_author_and_named_for_another_one(
 ) -> None:
     # As the server's kernels have it.
     monkeypatch.setenv("BOKEH_RESOURCES", "inline")
-    notebook = executed(FIGURE)
+    notebook = await executed(FIGURE)
     for trusted in (True, False):
         options = {"is_note": True, "show_code": False, "trusted": trusted}
         made = exporter.page(notebook, "x.ipynb", **options)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from PIL import Image
@@ -96,15 +92,15 @@ async def test_a_tall_page_is_one_picture_with_nothing_left_out(browser: PageBro
 
 
 async def test_a_page_that_is_too_tall_is_refused_with_what_to_use_instead(
-    browser: PageBrowser,
+    own_browser: PageBrowser,
 ) -> None:
-    browser.max_height = 5000
+    own_browser.max_height = 5000
     with pytest.raises(ConversionFailed, match=r"6000 pixels tall.* 5000: use fileFormat pdf"):
-        await browser.draw(striped(6000), "png")
-    assert len(pdf(await browser.draw(striped(6000), "pdf")).pages) > 2
+        await own_browser.draw(striped(6000), "png")
+    assert len(pdf(await own_browser.draw(striped(6000), "pdf")).pages) > 2
     with pytest.raises(ConversionFailed, match=r"200000 pixels tall.*: use fileFormat html"):
-        await browser.draw(striped(200_000, board=True), "pdf")
-    whole = pdf(await browser.draw(striped(150_000, board=True), "pdf"))
+        await own_browser.draw(striped(200_000, board=True), "pdf")
+    whole = pdf(await own_browser.draw(striped(150_000, board=True), "pdf"))
     assert len(whole.pages) == 1
     assert "149" in whole.pages[0].extract_text().split()
 
@@ -275,29 +271,6 @@ class Listener:
         self._udp.close()
 
 
-def words(process: psutil.Process) -> str:
-    """The command line of a process, which may have ended."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
-def is_browser(text: str) -> bool:
-    """Of a command line: Chromium itself, and none of its helpers."""
-    return "--remote-debugging-pipe" in text and "--type=" not in text
-
-
-def killed(is_wanted: Callable[[str], bool]) -> list[int]:
-    """The processes below this one, by their command lines, that it has killed."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        if is_wanted(words(process)):
-            os.kill(process.pid, signal.SIGKILL)
-            found.append(process.pid)
-    return found
-
-
 def bare(html: str) -> MemoryPage:
     """A page with nothing of ours to protect it: no policy, no sanitiser."""
     page = f"<!doctype html><body data-ready>{html}</body>"
@@ -321,7 +294,7 @@ def html_widget(html: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["as it is", "trusted", "untrusted"])
 async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
-    browser: PageBrowser, page: MakePage, kind: str
+    own_browser: PageBrowser, page: MakePage, kind: str
 ) -> None:
     listener = Listener()
     home = await listener.start()
@@ -337,11 +310,11 @@ async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
             cells.append(new_code_cell("", outputs=[new_output("display_data", VIEW)]))
             made = page(*cells, trusted=kind == "trusted", metadata=html_widget(attack(home)))
             assert "dash-widgets" in made.html.decode()
-        browser.settle_timeout = 1
-        read = pdf(await browser.draw(made, "pdf"))
+        own_browser.settle_timeout = 1
+        read = pdf(await own_browser.draw(made, "pdf"))
         text = " ".join(sheet.extract_text() for sheet in read.pages)
         assert "root:" not in text
-        await browser.draw(made, "png")
+        await own_browser.draw(made, "png")
         assert listener.arrived == []
     finally:
         listener.stop()
@@ -357,76 +330,13 @@ async def test_of_the_attack_page_nothing_arrives_and_no_file_is_in_the_picture(
     ],
 )
 async def test_a_page_that_wants_to_be_elsewhere_is_drawn_as_it_is(
-    browser: PageBrowser, script: str
+    own_browser: PageBrowser, script: str
 ) -> None:
-    browser.settle_timeout = 1
+    own_browser.settle_timeout = 1
     form = "<form action='http://127.0.0.1:9/form' method=post></form>"
     html = f"{red(60)}{form}<script>{script}</script><p aria-busy=true>"
-    drawn = picture(await browser.draw(bare(html), "png"))
+    drawn = picture(await own_browser.draw(bare(html), "png"))
     assert drawn.getpixel((20, 20)) == (255, 0, 0)
-
-
-async def test_an_endless_script_ends_with_the_timeout_and_the_next_page_is_drawn(
-    browser: PageBrowser, page: MakePage
-) -> None:
-    browser.timeout = 3
-    with pytest.raises(ConversionFailed, match="within 3 s"):
-        await browser.draw(bare("<script>for(;;);</script>"), "png")
-    browser.timeout = 30
-    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
-
-
-async def test_a_crash_of_the_renderer_is_told_at_once_and_the_next_page_is_drawn(
-    browser: PageBrowser, page: MakePage
-) -> None:
-    await browser.draw(page(new_markdown_cell("# fine")), "png")
-    drawing = asyncio.ensure_future(browser.draw(bare("<p aria-busy=true>never</p>"), "png"))
-    # The page itself must be there: a spare renderer waits beside it.
-    ended: list[int] = []
-    async with asyncio.timeout(12):
-        while not drawing.done():
-            await asyncio.sleep(0.1)
-            ended += killed(lambda text: "--type=renderer" in text)
-        with pytest.raises(ConversionFailed):
-            await drawing
-    assert ended
-    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
-
-
-async def test_a_killed_browser_is_replaced(browser: PageBrowser, page: MakePage) -> None:
-    await browser.draw(page(new_markdown_cell("# fine")), "png")
-    assert killed(is_browser)
-    await asyncio.sleep(0.2)
-    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
-
-
-async def test_a_page_whose_browser_is_killed_is_drawn_by_another_one(
-    browser: PageBrowser, page: MakePage
-) -> None:
-    await browser.draw(page(new_markdown_cell("# fine")), "png")
-    browser.settle_timeout = 3
-    drawing = asyncio.ensure_future(browser.draw(bare("<p aria-busy=true>never</p>"), "png"))
-    await asyncio.sleep(0.5)
-    assert killed(is_browser)
-    assert picture(await drawing).width == 1100
-
-
-async def test_a_browser_that_does_not_start_is_told_and_another_try_may_work(
-    browser: PageBrowser, page: MakePage
-) -> None:
-    browser.executable = "true"
-    with pytest.raises(ConversionFailed, match="does not start"):
-        await browser.draw(page(new_markdown_cell("# fine")), "png")
-    browser.executable = ""
-    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
-
-
-async def test_playwrights_own_process_that_dies_is_replaced(
-    browser: PageBrowser, page: MakePage
-) -> None:
-    await browser.draw(page(new_markdown_cell("# fine")), "png")
-    assert killed(lambda text: "run-driver" in text)
-    assert picture(await browser.draw(page(new_markdown_cell("# fine")), "png")).width == 1100
 
 
 async def test_without_a_browser_the_error_names_what_to_install(

@@ -23,7 +23,8 @@ from jupyter_dashboards_api.conversion.exporter import PageExporter
 from jupyter_dashboards_api.conversion.page import MemoryPage, Resource
 
 from .conftest import MakePage
-from .test_browser import bare, words
+from .test_browser import bare
+from .test_browser_killed import is_browser, words
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -45,7 +46,7 @@ def running_browsers() -> set[int]:
     return {
         process.pid
         for process in psutil.Process().children(recursive=True)
-        if "--remote-debugging-pipe" in words(process) and "--type=" not in words(process)
+        if is_browser(words(process))
     }
 
 

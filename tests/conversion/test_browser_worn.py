@@ -22,10 +22,10 @@ def page(html: str = "", lookup: Any = lambda path: None) -> MemoryPage:
 
 
 async def test_under_steady_parallel_work_a_worn_browser_is_replaced_and_its_page_still_drawn(
-    browser: PageBrowser,
+    own_browser: PageBrowser,
 ) -> None:
-    browser.max_conversions = 1
-    browser.timeout = browser.settle_timeout = 100
+    own_browser.max_conversions = 1
+    own_browser.timeout = own_browser.settle_timeout = 100
     asked, answers = threading.Event(), threading.Event()
 
     def lookup(path: str) -> Resource | None:
@@ -33,11 +33,11 @@ async def test_under_steady_parallel_work_a_worn_browser_is_replaced_and_its_pag
         answers.wait(100)
         return None
 
-    slow = asyncio.ensure_future(browser.draw(page("<img src=/slow.png>", lookup), "pdf"))
+    slow = asyncio.ensure_future(own_browser.draw(page("<img src=/slow.png>", lookup), "pdf"))
     try:
         assert await asyncio.to_thread(asked.wait, 60)
         (worn,) = running_browsers()
-        await browser.draw(page(), "pdf")
+        await own_browser.draw(page(), "pdf")
         both = running_browsers()
         assert len(both) == 2
         assert worn in both

@@ -55,34 +55,30 @@ Number()
 """
 
 
-def executed(source: str) -> NotebookNode:
+async def executed(source: str) -> NotebookNode:
     """A notebook of one cell with what it put out, and the state of its widgets as Jupyter stores it."""
     kernelspec = {"name": "python3", "display_name": "Python 3"}
     notebook = new_notebook(cells=[new_code_cell(source)], metadata={"kernelspec": kernelspec})
-
-    async def execute() -> None:
-        manager = AsyncMappingKernelManager()
-        kernel_id = await manager.start_kernel(kernel_name="python3")
-        try:
-            # Not by nbclient: now and then its own client sees the reply of a cell with an Output widget at its timeout only.
-            await Execution(manager, kernel_id, notebook).run(60)
-        finally:
-            await manager.shutdown_kernel(kernel_id, now=True)
-
-    asyncio.run(execute())
+    manager = AsyncMappingKernelManager()
+    kernel_id = await manager.start_kernel(kernel_name="python3")
+    try:
+        # Not by nbclient: now and then its own client sees the reply of a cell with an Output widget at its timeout only.
+        await Execution(manager, kernel_id, notebook).run(60)
+    finally:
+        await manager.shutdown_kernel(kernel_id, now=True)
     return nbformat.from_dict(notebook)
 
 
 @pytest.fixture(scope="module")
-def controls() -> NotebookNode:
+def controls(jp_asyncio_loop: asyncio.AbstractEventLoop) -> NotebookNode:
     """A notebook with controls of all kinds."""
-    return executed(CONTROLS)
+    return jp_asyncio_loop.run_until_complete(executed(CONTROLS))
 
 
 @pytest.fixture(scope="module")
-def foreign() -> NotebookNode:
+def foreign(jp_asyncio_loop: asyncio.AbstractEventLoop) -> NotebookNode:
     """A notebook with a widget that an installed extension draws."""
-    return executed(FOREIGN)
+    return jp_asyncio_loop.run_until_complete(executed(FOREIGN))
 
 
 def text_of(data: bytes) -> str:
