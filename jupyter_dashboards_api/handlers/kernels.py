@@ -246,6 +246,9 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
         self._guard(connection)
         if hasattr(connection, "prepare"):
             await connection.prepare()
+        if self.connection is None:
+            # Released meanwhile: whoever asked has left the page, or has connected once more.
+            raise NotFound("This connection was given up.")
 
     async def open(self, kernel_id: str) -> None:
         """Connect to the kernel. Messages are read only when this has returned."""

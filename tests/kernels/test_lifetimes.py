@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.httpclient import HTTPClientError
 
 from jupyter_dashboards_api.kernels.replay import BoundedBuffer
@@ -84,6 +85,32 @@ async def test_a_page_that_reconnects_in_time_gets_what_it_missed_through_the_fi
     assert all(marker not in frame for frame in second.frames if isinstance(frame, str))
     await asyncio.sleep(3.5)
     assert await second.run("1") == "alive\n"
+
+
+async def test_a_handshake_that_is_given_up_is_no_error_of_the_server(
+    start: Any, connect: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By another one of its session, or by whoever leaves the page while it loads."""
+    model = await start("print(1)")
+    asked, replaced = asyncio.Event(), asyncio.Event()
+    prepare = ZMQChannelsWebsocketConnection.prepare
+
+    async def held_up(connection: Any) -> None:
+        await prepare(connection)
+        if not asked.is_set():
+            asked.set()
+            await replaced.wait()
+
+    monkeypatch.setattr(ZMQChannelsWebsocketConnection, "prepare", held_up)
+    first = asyncio.ensure_future(connect(model, session_id="same"))
+    await asyncio.wait_for(asked.wait(), SECONDS)
+    second: Channel = await connect(model, session_id="same")
+    replaced.set()
+    with pytest.raises(HTTPClientError) as refused:
+        await first
+    assert refused.value.code == 404
+    assert "Traceback" not in caplog.text
+    assert await second.run("0") == "1\n"
 
 
 async def test_a_socket_of_the_same_session_takes_over_at_once(
