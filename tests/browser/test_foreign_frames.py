@@ -152,6 +152,8 @@ def test_cookies_of_a_viewer_who_is_logged_in_count_for_nothing_in_a_foreign_fra
     fill_login(visit.page, "ann")
     expect(visit.page.get_by_role("button", name="Log out")).to_be_visible()
     assert re.search(rb"\r\nCookie: [^\r]*dashboards-viewer", wire.sent)
+    # What the viewer's own page loads has the cookie too.
+    visit.page.wait_for_load_state("networkidle")
     wire.sent.clear()
     context = visit.page.context
     embedding = Embedding(foreign, intranet, f"/embedded/{link.token}", context)
