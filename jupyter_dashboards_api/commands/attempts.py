@@ -120,6 +120,12 @@ class Attempts:
             self._early.add(command_id)
         return bool(found)
 
+    async def one_ended(self) -> None:
+        """Waits until one of those has ended that run now, if any do."""
+        if self._running:
+            tasks = [attempt.task for attempt in self._running.values()]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
     def give_up(self, key: tuple[int, int]) -> None:
         """Interrupts an attempt that was taken over by another server."""
         attempt = self._running.get(key)

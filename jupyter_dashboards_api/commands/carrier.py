@@ -269,6 +269,8 @@ class Carrier:
             async with asyncio.timeout(_SECONDS):
                 await app.open_async()
             self._app = app
+            # For what was to be sent while there was no way to.
+            self._wanted.set()
             await self._get(app)
         finally:
             self._app = None

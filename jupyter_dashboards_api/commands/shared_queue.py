@@ -70,7 +70,7 @@ class SharedQueue:
         self._carrier = Carrier(
             database.postgres_arguments,
             places=limits.places,
-            take=self._take,
+            take=self._serve,
             cancel=self._attempts.cancel,
             changed=changed,
             beaten=self._beaten,
@@ -127,6 +127,19 @@ class SharedQueue:
             await asyncio.wait(left, timeout=_STOP_SECONDS)
         await self._carrier.stop()
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._attempts) >= self._limits.places
+
+    async def _serve(self) -> None:
+        """Runs what a token stands for. One that came to a full server is passed on, or waits until there is a place."""
+        await self._take()
+        # What was begun by a look holds no token: so many come too many. Each is held here, so they do not come again.
+        while self._is_full and not self._stopping.is_set():
+            self._carrier.send()
+            await self._attempts.one_ended()
+            await self._take()
+
     async def _take(self) -> None:
         """Runs what may run here, one after the other, until there is nothing or no place."""
         while True:
@@ -137,11 +150,7 @@ class SharedQueue:
 
     async def _begin_next(self) -> asyncio.Task[None] | None:
         async with self._claiming:
-            if (
-                self._stopping.is_set()
-                or not self._name
-                or len(self._attempts) >= self._limits.places
-            ):
+            if self._stopping.is_set() or not self._name or self._is_full:
                 return None
             with self._attempts.taking():
                 try:

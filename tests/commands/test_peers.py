@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import procrastinate
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -23,7 +25,7 @@ from tests.postgres import Postgres
 from .submissions import until, wanted
 
 SECONDS = 20.0
-BEAT = 0.2
+BEAT, NEVER = 0.2, 1000.0
 EARLY, LATE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -33,7 +35,7 @@ def sight(*under_way: str, **ages: tuple[datetime, float]) -> Sight:
     return Sight(attempts, {int(key[1:]): age for key, age in ages.items()}, False, None)
 
 
-def test_a_server_is_dead_whentwo_looks_apart_have_seen_the_same_old_heartbeat() -> None:
+def test_a_server_is_dead_when_two_looks_apart_have_seen_the_same_old_heartbeat() -> None:
     watch = Watch(5, 15)
     old = sight("a:1:7", s7=(EARLY, 20.0), s1=(LATE, 1.0))
     assert watch.dead(old, 1, 100.0) == {}
@@ -41,7 +43,7 @@ def test_a_server_is_dead_whentwo_looks_apart_have_seen_the_same_old_heartbeat()
     assert watch.dead(old, 1, 110.0) == {7: EARLY}
 
 
-def test_a_server_that_has_shown_itself_betweentwo_looks_lives() -> None:
+def test_a_server_that_has_shown_itself_between_two_looks_lives() -> None:
     watch = Watch(5, 15)
     assert watch.dead(sight(s7=(EARLY, 20.0)), 1, 100.0) == {}
     # After a time without a database all heartbeats are old.
@@ -88,7 +90,7 @@ def database(postgres: Postgres) -> Iterator[Database]:
 class Server:
     """One of several; its commands run until `go` is set, or they are told to end."""
 
-    def __init__(self, database: Database, name: str, **limits: Any) -> None:
+    def __init__(self, database: Database, name: str, beat: float = BEAT, **limits: Any) -> None:
         self.ran: list[int] = []
         self.told = 0
         self.go = asyncio.Event()
@@ -101,7 +103,7 @@ class Server:
             worker=f"{name}:1",
             limits=Limits(**{"places": 2, **limits}),
             log=logging.getLogger(name),
-            heartbeat=BEAT,
+            heartbeat=beat,
             stalled=1.0,
             again=0.05,
             changed=self.heard.add,
@@ -130,8 +132,8 @@ def new_server(database: Database, jp_asyncio_loop: asyncio.AbstractEventLoop) -
     """Starts servers, which are stopped when the test ends."""
     started = []
 
-    async def new(name: str, **limits: Any) -> Server:
-        server = Server(database, name, **limits)
+    async def new(name: str, beat: float = BEAT, **limits: Any) -> Server:
+        server = Server(database, name, beat, **limits)
         await server.queue.start()
         started.append(server.queue)
         return server
@@ -165,6 +167,64 @@ async def test_servers_share_what_is_to_be_done_and_either_cancels_what_the_othe
     for number in numbers:
         await until(one.store, number, "done", "cancelled")
     assert sorted(one.ran + two.ran) == numbers
+
+
+class Opening:
+    """Servers can't get or send tokens until `go` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go = threading.Event()
+        open_it = procrastinate.App.open_async
+
+        async def late(app: procrastinate.App) -> None:
+            # In the loop of the carrier's thread.
+            while not self.go.is_set():
+                await asyncio.sleep(0.01)
+            await open_it(app)
+
+        monkeypatch.setattr(procrastinate.App, "open_async", late)
+
+
+async def looked(server: Server) -> None:
+    await reached(lambda: server.queue._looking is not None and server.queue._looking.done())
+
+
+async def test_what_is_submitted_before_there_is_a_way_to_tell_of_it_is_told_then(
+    new_server: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = Opening(monkeypatch)
+    one = await new_server("one", NEVER)
+    await looked(one)
+    number = await one.submit()
+    await asyncio.sleep(0.1)
+    assert (await one.store.get(number)).status == "waiting"
+    opening.go.set()
+    await until(one.store, number, "running")
+
+
+async def test_a_token_that_comes_to_a_full_server_is_passed_on(
+    new_server: New, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def tokens() -> list[str]:
+        wanted = text("SELECT status FROM dashboards_queue.procrastinate_jobs ORDER BY id")
+        return await database.read(lambda session: list(map(str, session.scalars(wanted))))
+
+    opening = Opening(monkeypatch)
+    first = (await CommandStore(database).submit(wanted()))[0].id
+    # What its first look finds runs without a token.
+    one = await new_server("one", NEVER, places=1)
+    await until(one.store, first, "running")
+    opening.go.set()
+    async with asyncio.timeout(SECONDS):
+        while await tokens() != ["doing", "todo"]:
+            await asyncio.sleep(0.01)
+    second = await one.submit()
+    two = await new_server("two", NEVER, places=1)
+    await until(two.store, second, "running")
+    assert (one.ran, two.ran) == ([first], [second])
+    third = await two.submit()
+    one.go.set()
+    await until(one.store, third, "done")
 
 
 async def test_what_one_server_changes_the_others_hear_of(new_server: New) -> None:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from sqlalchemy.orm import Session
 
-from jupyter_dashboards_api.commands.models import CommandInfo, Filter, Limits
+from jupyter_dashboards_api.commands.models import CommandInfo, Filter
+from jupyter_dashboards_api.database.command_tables import CommandAttempt
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import now
 from jupyter_dashboards_api.errors import Unavailable
 from jupyter_dashboards_api.schedules.manager import SchedulesManager
+from tests.commands.replicas import row
 from tests.commands.submissions import SECONDS, wanted
 
 from .soak_server import QuickCommands, managers
@@ -55,6 +58,19 @@ async def ended(server: Server) -> CommandInfo:
             await asyncio.sleep(0.02)
 
 
+async def stored(database: Database, **columns: object) -> int:
+    """A command in its first attempt, or after it; its id."""
+
+    def work(session: Session) -> int:
+        command = row(attempt=1, **columns)
+        session.add(command)
+        session.flush()
+        session.add(CommandAttempt(command_id=command.id, number=1, worker="first:1"))
+        return command.id
+
+    return await database.write(work)
+
+
 async def test_a_schedule_that_the_other_one_has_made_runs_once(
     tmp_path: Path,
 ) -> None:
@@ -90,10 +106,10 @@ async def test_the_other_one_cancels_what_waits_and_says_that_it_can_not_what_ru
     tmp_path: Path,
 ) -> None:
     async with servers(tmp_path) as (runs, other):
-        waiting, _ = await runs.commands.store.submit(wanted())
-        assert (await other.commands.cancel(waiting.id))[1].status == "cancelled"
-        await runs.commands.store.submit(wanted())
-        (taken,) = await runs.commands.store.claim("first:1", 1, Limits(1))
+        # Written as rows: the first one would run at once what is submitted.
+        waits = await stored(runs.database, not_before=now() + timedelta(hours=1))
+        assert (await other.commands.cancel(waits))[1].status == "cancelled"
+        taken = await stored(runs.database, status="running")
         with pytest.raises(Unavailable, match="send it there"):
-            await other.commands.cancel(taken.id)
-        assert (await runs.commands.store.get(taken.id)).status == "running"
+            await other.commands.cancel(taken)
+        assert (await runs.commands.store.get(taken)).status == "running"
