@@ -27,6 +27,8 @@ const OUTPUT_TYPES: ReadonlySet<string> = new Set(["stream", "display_data", "ex
 const LISTENER_PATIENCE = 30_000;
 /** The server's close code: the caller has logged out, or their link or page has ended. */
 const UNAUTHORIZED = 4401;
+/** Milliseconds before something that the proxy's rate limit refused is asked for again. */
+export const RATE_PAUSE = 1000;
 const FIRST_DELAY = 400;
 const LONGEST_DELAY = 15_000;
 
@@ -51,6 +53,7 @@ export class KernelConnection implements Kernel {
   #executions = new Map<string, Execution>();
   #hooks = new Map<string, Listener>();
   #listeners: Listener[] = [];
+  readonly #returns = new Set<(answered: Promise<void>) => void>();
   #tail: Promise<void> = Promise.resolve();
   #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -103,11 +106,15 @@ export class KernelConnection implements Kernel {
    * anything can arrive. Rejects with LostRequest when the kernel never got it.
    */
   execute(code: string, started: (msgId: string) => void): Promise<Message> {
+    return this.#requestWhole("execute_request", { code }, started);
+  }
+
+  #requestWhole(type: string, content: Record<string, unknown>, started?: (msgId: string) => void): Promise<Message> {
     return new Promise((resolve, reject) => {
       if (this.#state === "gone") return reject(new Error("The kernel is gone."));
-      const msgId = this.send("shell", "execute_request", { code });
+      const msgId = this.send("shell", type, content);
       this.#executions.set(msgId, { resolve, reject, reply: null, idle: false });
-      started(msgId);
+      started?.(msgId);
     });
   }
 
@@ -116,6 +123,11 @@ export class KernelConnection implements Kernel {
     return () => {
       this.#listeners = this.#listeners.filter((other) => other !== listener);
     };
+  }
+
+  onReturn(listener: (answered: Promise<void>) => void): () => void {
+    this.#returns.add(listener);
+    return () => this.#returns.delete(listener);
   }
 
   setOutputHook(msgId: string, hook: Listener | null): void {
@@ -157,7 +169,7 @@ export class KernelConnection implements Kernel {
       this.#attempt = 0;
       this.#setState("open");
       for (const message of this.#unsent.splice(0)) this.#transmit(message);
-      if (again) void this.#findLost(sent);
+      if (again) this.#returned(sent);
     };
     socket.onmessage = ({ data }) => {
       // Frames that were on their way when the connection was given up belong to nobody.
@@ -187,10 +199,27 @@ export class KernelConnection implements Kernel {
     if (this.#state === "lost" && this.#socket?.readyState === WebSocket.CLOSED) void this.#reconnect();
   };
 
-  /** The shell answers in order: when this answer is here, requests sent before it without one never arrived. */
-  async #findLost(sent: string[]): Promise<void> {
-    await this.request("kernel_info_request", {}).catch(() => null);
-    await this.#tail;
+  #returned(sent: string[]): void {
+    const answered = this.#answered();
+    for (const listener of [...this.#returns]) listener(answered);
+    void answered.then(() => this.#findLost(sent));
+  }
+
+  /**
+   * Resolves when a new request has been answered, and what the kernel has said up to then is handled: its shell and its
+   * iopub are each in order. Never, when the connection breaks meanwhile: the next one asks again.
+   */
+  async #answered(): Promise<void> {
+    for (;;) {
+      const reply = await this.#requestWhole("kernel_info_request", {}).catch(() => null);
+      if (!reply) return new Promise(() => {});
+      if (reply.content["ename"] !== "RateLimited") return;
+      await new Promise((resolve) => setTimeout(resolve, RATE_PAUSE));
+    }
+  }
+
+  /** Requests that were sent before, and have no answer by now, never arrived. */
+  #findLost(sent: string[]): void {
     for (const msgId of sent) {
       const execution = this.#executions.get(msgId);
       if (!execution || execution.reply || this.#state !== "open") continue;

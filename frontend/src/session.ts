@@ -4,7 +4,7 @@
  */
 import { asStartError, deleteKernel, randomId, startKernel, takeEarly } from "./api.ts";
 import type { Cell } from "./cells.ts";
-import { type ConnectionState, KernelConnection, LostRequest } from "./kernel.ts";
+import { type ConnectionState, KernelConnection, LostRequest, RATE_PAUSE } from "./kernel.ts";
 import { terminal, updateDisplays } from "./outputs.ts";
 import type { Page } from "./page.ts";
 import { preload } from "./render/index.ts";
@@ -12,8 +12,6 @@ import type { Message, RenderContext } from "./types.ts";
 import type { OutputArea } from "./outputs.ts";
 import type { WidgetManager } from "./widgets/manager.ts";
 
-/** Milliseconds before a cell that the proxy's rate limit refused is asked for again. */
-const RATE_PAUSE = 1000;
 const MOST_ATTEMPTS = 10;
 
 const STORED = "Showing stored results";

@@ -73,6 +73,11 @@ export interface Kernel {
   request(msgType: string, content: Record<string, unknown>): Promise<Message>;
   /** Called for every iopub message, strictly in order, each awaited before the next. */
   onIOPub(listener: (message: Message) => void | Promise<void>): () => void;
+  /**
+   * Called when a broken connection is open again, with what resolves once everything has been handled that the kernel had
+   * to say of what it was sent before.
+   */
+  onReturn(listener: (answered: Promise<void>) => void): () => void;
   /** While set, outputs whose parent is `msgId` go to `hook` and not to the cell (Output widgets). */
   setOutputHook(msgId: string, hook: ((message: Message) => void) | null): void;
 }

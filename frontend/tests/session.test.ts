@@ -366,6 +366,44 @@ test("a broken connection is made again with the same session, and a request tha
   assert.equal(outputs(0), "n0");
 });
 
+test("what was sent is not lost as long as the kernel has not been asked, or was cut off again before it answered", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] } as never); // the types know an older form
+  const kernel = new KernelConnection(config, "k", "s", () => {});
+  let lost = false;
+  kernel.execute("0", () => {}).catch(() => (lost = true));
+  const returned: boolean[] = [];
+  kernel.onReturn((answered) => {
+    const index = returned.push(false) - 1;
+    void answered.then(() => (returned[index] = true));
+  });
+  const comeBack = async (): Promise<Socket> => {
+    Socket.last.close();
+    await Promise.resolve();
+    window.dispatchEvent(new window.Event("online"));
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+    Socket.last.open();
+    return Socket.last;
+  };
+  const rest = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  };
+  Socket.last.open();
+  const second = await comeBack();
+  assert.equal(second.sent.length, 1);
+  const third = await comeBack();
+  assert.equal(third.sent.length, 1);
+  third.answer({ status: "error", ename: "RateLimited", evalue: "" }, "", false);
+  await rest();
+  assert.deepEqual([returned, lost], [[false, false], false]);
+  context.mock.timers.tick(1000);
+  await rest();
+  assert.deepEqual(third.sent.map(({ header }) => header.msg_type), ["kernel_info_request", "kernel_info_request"]);
+  third.answer();
+  await rest();
+  assert.deepEqual([returned, lost], [[false, true], true]);
+  kernel.dispose();
+});
+
 test("a cell that the rate limit refused is asked for again", async () => {
   const done = session({ codeCells: [0] }).start();
   await settled();

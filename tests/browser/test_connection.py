@@ -128,6 +128,45 @@ def test_widgets_go_on_working_after_a_break(wired: Site, wire: Wire) -> None:
     expect(visit.cell(0)).to_contain_text("size is 2")
 
 
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_widgets_go_on_working_after_a_change_or_its_answer_was_lost(
+    wired: Site, wire: Wire, way: str
+) -> None:
+    """A phone without signal: what is sent is gone before anybody sees that the connection is."""
+    got = wired.folder / f"got {way}"
+    wired.write(
+        f"lost {way}.ipynb",
+        new_code_cell(
+            "import ipywidgets as w\nfrom pathlib import Path\n"
+            "size, told = w.IntSlider(description='Size'), w.Label()\n"
+            "def take(change):\n"
+            f"    Path({got.name!r}).write_text(str(change.new))\n"
+            "    told.value = f'size is {change.new}'\n"
+            "size.observe(take, 'value')\n"
+            "w.VBox([size, told])"
+        ),
+    )
+    visit = wired.visit(f"/dashboards/lost {way}")
+    slider = visit.page.get_by_role("slider")
+    expect(visit.page.get_by_role("status")).to_have_text("Live")
+    slider.press("ArrowRight")
+    expect(visit.page.get_by_text("size is 1", exact=True)).to_be_visible()
+    # The answer to that one has come too.
+    expect(visit.page.locator("body")).to_have_attribute("data-kernel", "idle")
+    wire.swallow(way)
+    slider.press("ArrowRight")
+    if way == "back":
+        wait_for(lambda: got.read_text() == "2", "the change")
+    else:
+        wait_for(lambda: wire.lost > 0, "the change")
+    wire.cut()
+    expect(visit.page.get_by_role("status")).to_have_text("Connection lost. Reconnecting…")
+    wire.mend()
+    wait_for(lambda: got.read_text() == "2", "the change")
+    slider.press("ArrowRight")
+    expect(visit.page.get_by_text("size is 3", exact=True)).to_be_visible()
+
+
 def test_a_page_that_comes_back_too_late_offers_a_new_kernel(
     browser: Browser, narrow_server: tuple[ServerProcess, Path]
 ) -> None:

@@ -18,7 +18,10 @@ class Wire:
         self._target = port
         self.sent = bytearray()
         """All that visitors have sent, as it went over the wire."""
+        self.lost = 0
+        """Bytes that it has swallowed."""
         self._whole = True
+        self._swallows: set[str] = set()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -37,6 +40,10 @@ class Wire:
         self._listener.close()
         self.cut()
 
+    def swallow(self, *ways: str) -> None:
+        """Until it is mended, what is sent `there` or `back` over open connections is lost, and nobody is told: no signal."""
+        self._swallows = set(ways)
+
     def cut(self) -> None:
         with self._lock:
             self._whole = False
@@ -47,6 +54,7 @@ class Wire:
     def mend(self) -> None:
         with self._lock:
             self._whole = True
+            self._swallows = set()
 
     def _accept(self) -> None:
         while True:
@@ -60,16 +68,20 @@ class Wire:
                     continue
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self._open |= {near, far}
-            for source, sink, log in ((near, far, self.sent), (far, near, bytearray())):
+            for source, sink, way in ((near, far, "there"), (far, near, "back")):
                 threading.Thread(
-                    target=self._pass_on, args=(source, sink, log), daemon=True
+                    target=self._pass_on, args=(source, sink, way), daemon=True
                 ).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, log: bytearray) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, way: str) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                log += data
-                sink.sendall(data)
+                if way == "there":
+                    self.sent += data
+                if way in self._swallows:
+                    self.lost += len(data)
+                else:
+                    sink.sendall(data)
         with self._lock:
             self._open -= {source, sink}
         for end in (source, sink):

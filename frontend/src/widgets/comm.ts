@@ -10,6 +10,8 @@ interface Sent {
   message: [type: string, content: Json, metadata: Json, buffers: ArrayBuffer[]];
   callbacks: ICallbacks | undefined;
   attempt: number;
+  /** Whether the kernel has said anything about it: then it has arrived. */
+  heard: boolean;
 }
 
 const MOST_ATTEMPTS = 6;
@@ -19,8 +21,15 @@ const FIRST_DELAY = 200;
 export class CommRouter {
   readonly #comms = new Map<string, Comm>();
   readonly #sent = new Map<string, Sent>();
+  readonly #end: () => void;
 
-  constructor(private readonly kernel: Kernel) {}
+  constructor(private readonly kernel: Kernel) {
+    this.#end = kernel.onReturn((answered) => void this.#returned(answered));
+  }
+
+  dispose(): void {
+    this.#end();
+  }
 
   get(id: string): Comm | undefined {
     return this.#comms.get(id);
@@ -28,7 +37,7 @@ export class CommRouter {
 
   create(id: string, target: string): Comm {
     const comm = new Comm(id, target, (type, content, callbacks, metadata, buffers) =>
-      this.#send({ message: [type, content, metadata, buffers.map(ownBuffer)], callbacks, attempt: 0 }),
+      this.#send({ message: [type, content, metadata, buffers.map(ownBuffer)], callbacks, attempt: 0, heard: false }),
     );
     this.#comms.set(id, comm);
     return comm;
@@ -61,11 +70,27 @@ export class CommRouter {
     const type = message.header.msg_type;
     if (type === "error" && (content["ename"] === "RateLimited" || content["ename"] === "Refused")) {
       this.#sent.delete(id);
-      this.#refused(sent, content["ename"] === "RateLimited", message);
+      this.#refused(sent, content["ename"] === "RateLimited");
       return;
     }
+    sent.heard = true;
     sent.callbacks?.iopub?.[type]?.(shaped(message) as never);
     if (type === "status" && content["execution_state"] === "idle") this.#sent.delete(id);
+  }
+
+  /**
+   * Of what went into a connection that broke, the message itself may be lost, or only its "idle". A change of state that
+   * nothing was heard of goes again: to be told the same twice changes nothing. Anything else, a click, is not done twice.
+   */
+  async #returned(answered: Promise<void>): Promise<void> {
+    const before = [...this.#sent];
+    await answered;
+    for (const [id, sent] of before) {
+      if (!this.#sent.delete(id)) continue;
+      const data = sent.message[1]["data"] as Json | undefined;
+      if (!sent.heard && data?.["method"] === "update") this.#send(sent);
+      else settle(sent);
+    }
   }
 
   /**
@@ -73,14 +98,18 @@ export class CommRouter {
    * one over the rate limit goes again a little later (the slider's last value is the one that counts), any other is
    * answered here.
    */
-  #refused(sent: Sent, retry: boolean, message: Message): void {
+  #refused(sent: Sent, retry: boolean): void {
     if (retry && sent.attempt < MOST_ATTEMPTS) {
       setTimeout(() => this.#send({ ...sent, attempt: sent.attempt + 1 }), FIRST_DELAY * 2 ** sent.attempt);
       return;
     }
-    const idle = { ...shaped(message), content: { execution_state: "idle" } };
-    sent.callbacks?.iopub?.["status"]?.(idle as never);
+    settle(sent);
   }
+}
+
+/** Lets the model of what was sent go on, as the kernel's answer would. */
+function settle({ callbacks }: Sent): void {
+  callbacks?.iopub?.["status"]?.({ header: { msg_type: "status" }, content: { execution_state: "idle" } } as never);
 }
 
 export class Comm implements IClassicComm {

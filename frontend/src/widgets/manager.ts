@@ -53,6 +53,7 @@ export class DashWidgetManager extends ManagerBase implements WidgetManager {
     this.#ends.push(
       kernel.onIOPub((message) => this.handle(message)),
       onThemeChange(markTheme),
+      () => this.#router.dispose(),
     );
     markTheme();
   }

@@ -21,6 +21,10 @@ export class StoredKernel implements Kernel {
     return () => {};
   }
 
+  onReturn(): () => void {
+    return () => {};
+  }
+
   setOutputHook(): void {}
 }
 

@@ -3,8 +3,9 @@ import { test } from "node:test";
 import type { Kernel, Message } from "../../src/types.ts";
 import { CommRouter } from "../../src/widgets/comm.ts";
 
-/** A kernel that keeps what it was sent. */
+/** A kernel that keeps what it was sent; `comeBack` is a connection that broke and is open again, and all is answered. */
 function fakeKernel() {
+  let returned: (answered: Promise<void>) => void = () => {};
   const sent: { id: string; type: string; content: Record<string, unknown>; buffers: ArrayBuffer[] }[] = [];
   const kernel = {
     send: (_channel: string, type: string, content: Record<string, unknown>, options: { buffers?: ArrayBuffer[] }) => {
@@ -12,8 +13,19 @@ function fakeKernel() {
       sent.push({ id, type, content, buffers: options.buffers ?? [] });
       return id;
     },
+    onReturn: (listener: typeof returned) => {
+      returned = listener;
+      return () => {};
+    },
   } as unknown as Kernel;
-  return { sent, kernel };
+  const comeBack = async (meanwhile: () => Promise<void> = async () => {}): Promise<void> => {
+    let answer = (): void => {};
+    returned(new Promise((resolve) => (answer = resolve)));
+    await meanwhile();
+    answer();
+    await new Promise((resolve) => setTimeout(resolve));
+  };
+  return { sent, kernel, comeBack };
 }
 
 function message(type: string, content: Record<string, unknown>, parent = "", buffers: ArrayBuffer[] = []): Message {
@@ -74,6 +86,38 @@ test("a refused message counts as answered: the model may go on", async () => {
   const id = router.create("c", "t").send({}, { iopub: { status: status as never } });
   await router.handle(message("error", { ename: "Refused", evalue: "", traceback: [] }, id));
   assert.equal(state, "idle");
+});
+
+test("what a broken connection has kept back of an answer is made up for; what is answered, or sent since, is left alone", async () => {
+  const { sent, kernel, comeBack } = fakeKernel();
+  const router = new CommRouter(kernel);
+  const idle: string[] = [];
+  const send = (name: string): string => {
+    const status = ({ content }: { content: object }) => "execution_state" in content && content.execution_state === "idle" && idle.push(name);
+    return router.create(name, "t").send({ method: "update", state: {} }, { iopub: { status: status as never } });
+  };
+  const [seen, late] = [send("seen"), send("late")];
+  await router.handle(message("status", { execution_state: "busy" }, seen));
+  await comeBack(async () => {
+    send("new");
+    await router.handle(message("status", { execution_state: "idle" }, late));
+  });
+  assert.deepEqual(idle, ["late", "seen"]);
+  assert.equal(sent.length, 3);
+});
+
+test("a change that went into a broken connection goes again, and a click does not", async () => {
+  const { sent, kernel, comeBack } = fakeKernel();
+  const router = new CommRouter(kernel);
+  const idle: string[] = [];
+  const change = { method: "update", state: { value: 5 } };
+  router.create("slider", "t").send(change, { iopub: { status: () => idle.push("slider") } });
+  router.create("button", "t").send({ method: "custom", content: { event: "click" } }, { iopub: { status: () => idle.push("button") } });
+  await comeBack();
+  assert.deepEqual(idle, ["button"]);
+  assert.deepEqual(sent.slice(2).map(({ content }) => content), [{ comm_id: "slider", data: change }]);
+  await router.handle(message("status", { execution_state: "idle" }, sent[2]?.id));
+  assert.deepEqual(idle, ["button", "slider"]);
 });
 
 test("a closed comm is forgotten", async () => {
