@@ -294,12 +294,12 @@ class CommandsManager(LoggingConfigurable):
 
     async def throttled(self, commands: Iterable[CommandInfo]) -> frozenset[int]:
         """The ids of those commands that a limit holds back now."""
-        waiting = [command for command in commands if command.status == "waiting"]
-        if not waiting:
+        waited = {command.id: command for command in commands if command.status == "waiting"}
+        if not waited:
             return frozenset()
-        running = await self.store.running()
+        running, waiting = await self.store.running(waited)
         throttle = Throttle(running, replace(self._limits, places=self._queue.places))
-        return frozenset(each.id for each in waiting if throttle.holds(each, now()))
+        return frozenset(each for each in waiting if throttle.holds(waited[each], now()))
 
     def labels(self) -> list[dict[str, Any]]:
         """What commands can have as their label, as the API lists it."""

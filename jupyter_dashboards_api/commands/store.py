@@ -183,9 +183,15 @@ class CommandStore:
             await heard(orphans)
         return orphans
 
-    async def running(self) -> claims.Running:
-        """How many commands run now."""
-        return await self._database.read(claims.running_now)
+    async def running(self, waited: Collection[int]) -> tuple[claims.Running, frozenset[int]]:
+        """How many commands run now; and which of these, that waited a moment ago, are not among them."""
+        waiting = select(Command.id).where(Command.id.in_(waited), Command.status == "waiting")
+
+        def look(session: Session) -> tuple[claims.Running, frozenset[int]]:
+            # In this order: on PostgreSQL each statement sees what others have done by then.
+            return claims.running_now(session), frozenset(session.scalars(waiting))
+
+        return await self._database.read(look)
 
     async def next_due(self, after: datetime) -> float | None:
         """Seconds until the first of those is due that were not due at a time; None when there is none."""

@@ -90,3 +90,11 @@ async def test_what_becomes_due_just_after_the_queue_has_looked_is_not_slept_ove
     # It was not due then, and is by now.
     assert await store.next_due(looked) == 0.0
     assert await store.next_due(now()) is None
+
+
+async def test_what_has_begun_meanwhile_does_not_wait_for_itself(store: CommandStore) -> None:
+    waited = [(await store.submit(wanted()))[0].id for _ in range(2)]
+    await store.claim("test:1", 1, Limits(1))
+    running, waiting = await store.running(waited)
+    assert running.owners.total() == 1
+    assert waiting == {waited[1]}

@@ -46,7 +46,7 @@ async def cancelled(client: CommandClient, command: Any) -> None:
 async def test_no_503_follows_a_command_that_was_made_for_clients_would_send_it_again(
     commands: CommandClient, note_id: int, dashboards: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away() -> Any:
+    async def away(waited: Any) -> Any:
         raise Unavailable("The database does not answer.")
 
     monkeypatch.setattr(dashboards.commands.store, "running", away)
