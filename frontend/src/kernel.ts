@@ -33,8 +33,8 @@ const FIRST_DELAY = 400;
 const LONGEST_DELAY = 15_000;
 
 /** Milliseconds to wait before the nth attempt (from 0): doubling, with jitter so that a crowd doesn't come back at once. */
-export function backoff(attempt: number, random: () => number = Math.random): number {
-  return Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** attempt) * (0.5 + random() / 2);
+export function backoff(attempt: number, random: () => number = Math.random, longest = LONGEST_DELAY): number {
+  return Math.min(longest, FIRST_DELAY * 2 ** attempt) * (0.5 + random() / 2);
 }
 
 function patiently(work: void | Promise<void>): Promise<void> {
@@ -165,7 +165,7 @@ export class KernelConnection implements Kernel {
     socket.onopen = () => {
       opened = true;
       const again = this.#state === "lost";
-      const sent = [...this.#executions.keys()];
+      const sent = [...this.#executions.keys(), ...this.#requests.keys()];
       this.#attempt = 0;
       this.#setState("open");
       for (const message of this.#unsent.splice(0)) this.#transmit(message);
@@ -186,7 +186,9 @@ export class KernelConnection implements Kernel {
     this.unauthorized = code === UNAUTHORIZED || status === 401;
     if (this.unauthorized || status === 403 || status === 404) return this.#setState("gone");
     this.#setState("lost");
-    this.#timer = setTimeout(this.#reconnect, backoff(this.#attempt++));
+    // Often enough that a kernel is met for which the server waits only so long.
+    const longest = Math.min(LONGEST_DELAY, 250 * this.config.reconnectSeconds || LONGEST_DELAY);
+    this.#timer = setTimeout(this.#reconnect, backoff(this.#attempt++, Math.random, longest));
   }
 
   #reconnect = async (): Promise<void> => {
@@ -220,9 +222,13 @@ export class KernelConnection implements Kernel {
 
   /** Requests that were sent before, and have no answer by now, never arrived. */
   #findLost(sent: string[]): void {
+    if (this.#state !== "open") return;
     for (const msgId of sent) {
       const execution = this.#executions.get(msgId);
-      if (!execution || execution.reply || this.#state !== "open") continue;
+      const request = this.#requests.get(msgId);
+      this.#requests.delete(msgId);
+      request?.reject(new LostRequest());
+      if (!execution || execution.reply) continue;
       this.#executions.delete(msgId);
       execution.reject(new LostRequest());
     }

@@ -72,6 +72,8 @@ export class Refresh {
   /** What was known when the page's own run began. */
   #before: string;
   #busy: boolean;
+  /** How often the page has run. */
+  #runs = 0;
   #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #socket: WebSocket | null = null;
@@ -115,8 +117,10 @@ export class Refresh {
   #ran(): void {
     if (this.#busy === this.#isBusy()) return;
     this.#busy = !this.#busy;
-    if (this.#busy) this.#before = this.#latest;
-    else {
+    if (this.#busy) {
+      this.#runs++;
+      this.#before = this.#latest;
+    } else {
       // Computed after that run: newer than what it has stored.
       if (document.body.dataset.live === "yes" && this.#before > this.#seen) this.#seen = this.#before;
       if (this.#latest <= this.#seen) this.#note.replaceChildren();
@@ -146,6 +150,8 @@ export class Refresh {
     const { config } = this.lent.ctx;
     if (this.#working) return;
     this.#working = true;
+    const runs = this.#runs;
+    let shown = false;
     try {
       if (alone) await new Promise((resolve) => setTimeout(resolve, Math.random() * this.spread));
       await this.lent.fresh();
@@ -155,25 +161,29 @@ export class Refresh {
       const next = new DOMParser().parseFromString(await response.text(), "text/html");
       const about = JSON.parse(next.getElementById("dash-results")?.textContent ?? "null") as About;
       // A run of the page's own has begun meanwhile; its end asks again.
-      if (this.#busy || (alone && this.lent.page.ran)) return;
+      if (this.#busy || runs !== this.#runs || (alone && this.lent.page.ran)) return;
       // Changed by hand meanwhile, or not yet what was told: the next message asks again.
       if (!about.executed_at || about.executed_at <= this.#seen) return;
       const sameCells = String(about.code_cells) === String(config.codeCells) && about.view === config.view;
       if (config.live && !(sameCells && fits(document, next))) {
         return this.#offer("This dashboard has changed.", "Load again", () => location.reload());
       }
-      const all = await this.#replace(next);
+      const all = await this.#replace(next, runs);
+      if (runs !== this.#runs) return;
       this.#seen = about.executed_at;
       if (this.#seen > this.#latest) this.#latest = this.#seen;
       // What is shown is nobody's own work any more.
       if (all) this.lent.page.ran = false;
       this.#tell(about.as_of);
+      shown = true;
     } catch (error) {
       // The next message from the server asks again.
       console.warn("Newer results could not be shown yet:", error);
     } finally {
       this.#working = false;
     }
+    // Told of while these were fetched.
+    if (shown) void this.#consider();
   }
 
   /** Says of when the results are, and to screen readers that they are new. */
@@ -188,14 +198,14 @@ export class Refresh {
   }
 
   /** Puts the new cells into the page; whether all of them, as live widgets stay. */
-  async #replace(next: Document): Promise<boolean> {
+  async #replace(next: Document, runs: number): Promise<boolean> {
     if (!fits(document, next)) {
       const cells = next.getElementById("dash-cells");
       if (!cells || !this.#cells) return false;
       this.#shown.clear();
       this.#cells.className = cells.className;
       this.#cells.style.cssText = cells.style.cssText;
-      await this.#fill(this.#cells, cells);
+      await this.#fill(this.#cells, cells, runs);
       return true;
     }
     const present = new Map(cellsOf(document).map((cell) => [cell.dataset.cellIndex ?? "", contentOf(cell)]));
@@ -212,18 +222,18 @@ export class Refresh {
         // What a kernel has written is not what the server wrote.
         if (!this.lent.page.ran && this.#shown.get(index) === content.innerHTML) return;
         this.#shown.set(index, content.innerHTML);
-        await this.#fill(old, content);
+        await this.#fill(old, content, runs);
       }),
     );
     return all;
   }
 
-  async #fill(place: HTMLElement, content: HTMLElement): Promise<void> {
+  async #fill(place: HTMLElement, content: HTMLElement, runs: number): Promise<void> {
     const fragment = document.createDocumentFragment();
     fragment.append(...[...content.childNodes].map((node) => document.importNode(node, true)));
     await loaded(fragment);
     // A run of the page's own has begun while they came.
-    if (this.#busy) return;
+    if (runs !== this.#runs) return;
     if (place.offsetHeight) place.style.minHeight = `${place.offsetHeight}px`;
     place.replaceChildren(fragment);
     await this.lent.hydrate(place, this.lent.ctx);

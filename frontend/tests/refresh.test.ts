@@ -32,7 +32,7 @@ class Socket {
 }
 
 let asked: { url: string; headers: Record<string, string> }[] = [];
-let answer: () => Response;
+let answer: () => Response | Promise<Response>;
 
 Object.assign(globalThis, {
   WebSocket: Socket,
@@ -221,6 +221,53 @@ test("nothing is replaced while the page computes; when that fails before any ce
   await busy(false, "no");
   await settled();
   assert.equal(words(), "new titlenew0new2");
+});
+
+/** Holds the answer to the next question until it is let go. */
+function heldAnswer(): () => void {
+  const [given, later] = [answer(), answer];
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  answer = async () => {
+    answer = later;
+    await held;
+    return given;
+  };
+  return () => release();
+}
+
+test("results that the page has computed while older ones came are not replaced by those", async () => {
+  const socket = await opened();
+  page.ran = true;
+  socket.tell(T1);
+  await settled();
+  const release = heldAnswer();
+  note().querySelector("button")?.click();
+  await settled();
+  await busy(true);
+  await busy(false);
+  release();
+  await settled();
+  await settled();
+  assert.equal(asked.length, 1);
+  assert.equal(words(), "titles0s2");
+  assert.equal(page.ran, true);
+  assert.equal(asOf(), T0);
+});
+
+test("what is told while older results come is shown after them", async () => {
+  const socket = await opened();
+  const release = heldAnswer();
+  socket.tell(T1);
+  await settled();
+  answer = () => results(T2, heading(1, "title") + cell(0, "newest") + cell(2, "s2"));
+  socket.tell(T2);
+  await settled();
+  release();
+  for (let turn = 0; turn < 4; turn++) await settled();
+  assert.equal(asked.length, 2);
+  assert.equal(words(), "titlenewests2");
+  assert.equal(asOf(), T2);
 });
 
 test("a live widget stays where it is", async () => {
