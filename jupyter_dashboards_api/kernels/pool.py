@@ -37,6 +37,7 @@ _LOOK = 1.0
 _START_SECONDS = 60.0
 _PATIENCE = 2.0
 _IDLE_SECONDS = 10.0
+_QUIET = 0.1
 _LONGEST_DELAY = 60.0
 
 
@@ -278,7 +279,7 @@ class KernelPool(LoggingConfigurable):
         client = manager.client()
         client.start_channels(iopub=False, stdin=False, hb=False)
         try:
-            reply = await _asked(client)
+            reply = await _asked(client, manager)
             answer = reply["content"]["user_expressions"]["found"]
             if answer["status"] != "ok":
                 raise _Unfit("they are not IPython's")
@@ -300,15 +301,20 @@ class KernelPool(LoggingConfigurable):
 
         manager.observe(changed, "execution_state")
         try:
-            # It has not heard what the kernel said before it listened.
-            await poke(self._kernels, kernel_id)
-            if manager.execution_state != "idle":
-                await asyncio.wait_for(idle.wait(), _IDLE_SECONDS)
+            while True:
+                idle.clear()
+                # It has not heard what the kernel said before it listened.
+                await poke(self._kernels, kernel_id)
+                if manager.execution_state != "idle":
+                    await asyncio.wait_for(idle.wait(), _IDLE_SECONDS)
+                active = datetime.now(UTC) + timedelta(seconds=self.warm_seconds)
+                manager.last_activity = active
+                # What it is still to say of our own requests would be taken for somebody's use of it.
+                await asyncio.sleep(_QUIET)
+                if manager.last_activity == active and manager.execution_state == "idle":
+                    return active
         finally:
             manager.unobserve(changed, "execution_state")
-        active = datetime.now(UTC) + timedelta(seconds=self.warm_seconds)
-        manager.last_activity = active
-        return active
 
     def _give_up(self, kernel: _Kernel) -> None:
         is_used = False
@@ -333,18 +339,27 @@ class KernelPool(LoggingConfigurable):
                 await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
 
 
-async def _asked(client: Any) -> Mapping[str, Any]:
-    """The reply to what is asked until it comes: ipykernel 7 may oversee what it is sent while it starts."""
+async def _asked(client: Any, manager: Any) -> Mapping[str, Any]:
+    """The reply to what is asked until it comes: ipykernel 7 may oversee what it is sent while it starts.
+
+    Returns when all that was asked has an answer, as far as that comes soon. Raises `RuntimeError` when the kernel died.
+    """
     sent: set[str] = set()
-    while True:
+    reply: Mapping[str, Any] | None = None
+    while reply is None:
         # Empty code is not run, and not counted.
         sent.add(
             client.execute(
                 "", silent=True, store_history=False, user_expressions={"found": EXPRESSION}
             )
         )
-        with contextlib.suppress(Empty):
-            while True:
-                reply: Mapping[str, Any] = await client.get_shell_msg(timeout=_PATIENCE)
-                if reply["parent_header"].get("msg_id") in sent:
-                    return reply
+        try:
+            while sent:
+                answer: Mapping[str, Any] = await client.get_shell_msg(timeout=_PATIENCE)
+                if (msg_id := answer["parent_header"].get("msg_id")) in sent:
+                    sent.discard(msg_id)
+                    reply = reply or answer
+        except Empty:
+            if not await ensure_async(manager.is_alive()):
+                raise RuntimeError("The kernel has died.") from None
+    return reply
