@@ -442,6 +442,8 @@ class _Progress:
         self._closing.set()
         if self._writer is not None:
             await asyncio.wait({self._writer})
+        # Whatever was noted: the command may have been taken over since.
+        self._noted = (-1, None)
         await insist(self._note)
 
     async def _note(self) -> None:
