@@ -19,6 +19,7 @@ lower case, which are the same file on some disks, and one that names a notebook
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import tomllib
 import unicodedata
@@ -180,6 +181,8 @@ class AccessRules(LoggingConfigurable):
         self._revision: tuple[int, int, int] | None = None
         self._complaint = ""
         self._looked_at = float("-inf")
+        # One that has read the file before a change must not come after one that has read it since.
+        self._reading = threading.Lock()
 
     async def current(self) -> Rules:
         """The rules as the file has them now."""
@@ -189,6 +192,10 @@ class AccessRules(LoggingConfigurable):
 
     def read(self) -> Rules:
         """Reads the file if it has changed. Blocks."""
+        with self._reading:
+            return self._read()
+
+    def _read(self) -> Rules:
         looked_at = time.monotonic()
         try:
             found = Path(self.file).stat()

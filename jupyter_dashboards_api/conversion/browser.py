@@ -57,6 +57,7 @@ _FLAGS = (
     "--no-pings",
 )
 
+_NEW_PAGE_SECONDS = 30.0
 _WIDTH = 1100
 _MARGIN = 0.45
 """Inches."""
@@ -337,7 +338,8 @@ class PageBrowser(LoggingConfigurable):
         from playwright.async_api import TimeoutError as PlaywrightTimeout
 
         await context.add_init_script(in_page.TAKEN)
-        tab = await context.new_page()
+        # One whose renderer dies meanwhile is never there, and nobody is told.
+        tab = await asyncio.wait_for(context.new_page(), _NEW_PAGE_SECONDS)
 
         def broke(_: Any) -> None:
             if not crashed.done():

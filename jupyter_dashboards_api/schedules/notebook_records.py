@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..commands.convert_submission import CONVERT
@@ -110,16 +110,22 @@ class NotebookRecords:
                 return
             later = (Command.notebook_id == notebook_id, Command.id > record.counted_to)
             # Those after one that goes on are counted when that has ended; until then whoever looks adds them.
-            going_on = session.scalar(
-                select(func.min(Command.id)).where(*later, Command.status.not_in(FINAL))
+            going_on = (
+                select(func.min(Command.id))
+                .where(*later, Command.status.not_in(FINAL))
+                .scalar_subquery()
             )
-            ended = (*later, *((Command.id < going_on,) if going_on is not None else ()))
-            last = session.scalar(select(func.max(Command.id)).where(*ended))
-            if last is None:
-                return
-            runs, at = session.execute(
-                select(func.count(), func.max(Command.ended_at)).where(*ended, _is_run())
+            ended = or_(going_on.is_(None), Command.id < going_on)
+            # In one statement: another server may make a command between two, and that one would never be counted.
+            last, runs, at = session.execute(
+                select(
+                    func.max(Command.id),
+                    func.count().filter(_is_run()),
+                    func.max(Command.ended_at).filter(_is_run()),
+                ).where(*later, ended)
             ).one()
+            if not last:
+                return
             record.runs, record.last_run = record.runs + runs, _later(record.last_run, at)
             record.counted_to = last
 
@@ -134,14 +140,10 @@ def _is_run() -> ColumnElement[bool]:
 
 
 def _records(session: Session, uuids: Sequence[str] | None) -> list[RecordInfo]:
-    wanted = (
-        select(NotebookRecord, Notebook)
-        .join(Notebook, Notebook.id == NotebookRecord.notebook_id)
-        .where(Notebook.deleted_at.is_(None))
-        .order_by(NotebookRecord.created_at, NotebookRecord.notebook_id)
-    )
     uncounted = (
-        select(Command.notebook_id, func.count(), func.max(Command.ended_at))
+        select(
+            Command.notebook_id, func.count().label("runs"), func.max(Command.ended_at).label("at")
+        )
         .join(
             NotebookRecord,
             and_(
@@ -155,14 +157,22 @@ def _records(session: Session, uuids: Sequence[str] | None) -> list[RecordInfo]:
     live = select(Schedule).where(Schedule.kind == NOTEBOOKS, Schedule.status.in_(GOING))
     if uuids is not None:
         ids: Select[int] = select(Notebook.id).where(Notebook.uuid.in_(uuids))
-        wanted = wanted.where(Notebook.uuid.in_(uuids))
         uncounted = uncounted.where(Command.notebook_id.in_(ids))
         live = live.where(Schedule.notebook_id.in_(ids))
-    runs = {number: (count, at) for number, count, at in session.execute(uncounted)}
+    more = uncounted.subquery()
+    # In one statement: a run that is counted between two would be there twice.
+    wanted = (
+        select(NotebookRecord, Notebook, more.c.runs, more.c.at)
+        .join(Notebook, Notebook.id == NotebookRecord.notebook_id)
+        .outerjoin(more, more.c.notebook_id == NotebookRecord.notebook_id)
+        .where(Notebook.deleted_at.is_(None))
+        .order_by(NotebookRecord.created_at, NotebookRecord.notebook_id)
+    )
+    if uuids is not None:
+        wanted = wanted.where(Notebook.uuid.in_(uuids))
     schedules = {row.notebook_id: info(row) for row in session.scalars(live)}
     found = []
-    for record, notebook in session.execute(wanted):
-        count, at = runs.get(notebook.id, (0, None))
+    for record, notebook, runs, at in session.execute(wanted):
         found.append(
             RecordInfo(
                 id=notebook.id,
@@ -172,7 +182,7 @@ def _records(session: Session, uuids: Sequence[str] | None) -> list[RecordInfo]:
                 created_by=record.created_by,
                 updated_at=record.updated_at,
                 updated_by=record.updated_by,
-                runs=record.runs + count,
+                runs=record.runs + (runs or 0),
                 last_run=_later(record.last_run, at),
                 schedule=schedules.get(notebook.id),
             )
