@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from hypothesis import HealthCheck, settings
 from jupyter_core.paths import jupyter_path
 from nbformat import NotebookNode
 from tornado.httpclient import HTTPResponse
@@ -17,9 +18,16 @@ from tornado.httpclient import HTTPResponse
 from jupyter_dashboards_api.database.default_file import FIRST
 from jupyter_dashboards_api.database.engine import Database
 
+from .ports import KernelPorts
 from .postgres import Postgres
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
+# Examples take as long as the machine lets them.
+settings.register_profile(
+    "tests", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Tests that run in a shell's background ignore it, and so would all that they start.
@@ -65,6 +73,12 @@ def jp_server_config(jp_server_config: Any, extension_config: dict[str, Any]) ->
 def dashboards(jp_serverapp: Any) -> Any:
     """The extension of the running server."""
     return jp_serverapp.web_app.settings["dashboards"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_ports() -> None:
+    """Ports for kernels that no other process of the tests is given meanwhile."""
+    KernelPorts.instance()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from .servers import free_port
+from .ports import free_port
 
 ACCOUNT = "postgres"
 _SECONDS = 60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,15 +12,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from .ports import free_port
+
 TOKEN = "the-owner's-token"
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+_PORTS = Path(__file__).with_name("ports.py")
+
+_PROGRAM = f"""
+import runpy, sys
+runpy.run_path({str(_PORTS)!r})["KernelPorts"].instance()
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""What `python -m` does, with ports for its kernels that no other test is given meanwhile."""
 
 
 class ServerProcess:
@@ -46,8 +50,7 @@ class ServerProcess:
         self._ready = ready
         self._seconds = seconds
         self._command = [
-            sys.executable,
-            "-m",
+            *(sys.executable, "-c", _PROGRAM),
             *(w.replace("{port}", str(self.port)) for w in command),
         ]
         self._environment = {

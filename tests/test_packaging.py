@@ -68,7 +68,15 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributions")
     checkout = folder / "checkout"
     ignored = shutil.ignore_patterns(
-        ".git", ".venv*", "node_modules", "__pycache__", "*.egg-info", "build", "dist", ".*_cache"
+        ".git",
+        ".venv*",
+        "node_modules",
+        "__pycache__",
+        "*.egg-info",
+        "build",
+        "dist",
+        ".*_cache",
+        ".hypothesis",
     )
     shutil.copytree(ROOT, checkout, ignore=ignored)
     call_backend(checkout, "build_sdist", folder, os.environ["PATH"])

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import nbformat
 import pytest
 
-from .servers import TOKEN, ServerProcess, dashboards_server, free_port
+from .ports import free_port
+from .servers import TOKEN, ServerProcess, dashboards_server
 
 
 class Answer(NamedTuple):

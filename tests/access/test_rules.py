@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import string
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -321,6 +322,9 @@ def test_a_change_that_keeps_time_and_length_counts_while_the_file_is_new(
     access: AccessRules, file: Path
 ) -> None:
     file.write_text("default = ['ann']")
+    # New for as long as this takes.
+    soon = time.time_ns() + 60_000_000_000
+    os.utime(file, ns=(soon, soon))
     found = file.stat()
     assert access.read().allows(ANN, "a.ipynb")
     file.write_text("default = ['bob']")

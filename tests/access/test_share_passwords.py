@@ -334,6 +334,7 @@ async def test_a_guess_that_is_given_up_does_not_hold_up_the_others(
 async def test_brute_force_gets_nowhere_and_keeps_nobody_out(
     passwords: SharePasswords, shares: Shares, activities: Activities, notebook: int
 ) -> None:
+    passwords._guesses.seconds = 3600
     token = await link(shares, notebook)
     info, _ = await passwords.add(notebook, PASSWORD, "", "ann")
     share = await opened(shares, token)

@@ -155,7 +155,7 @@ class Site:
         context = self._browser.new_context(
             **{"viewport": {"width": 1280, "height": 900}, **options}
         )
-        context.set_default_timeout(12_000)
+        context.set_default_timeout(45_000)
         self._contexts.append(context)
         if self._token:
             # `request` shares its cookies with the pages.
@@ -260,7 +260,7 @@ def guarded_server(
     (home / "access.toml").write_text(RULES)
     options = [
         f"--AccessRules.file={home / 'access.toml'}",
-        "--AccessManager.page_token_seconds=10",
+        "--AccessManager.page_token_seconds=20",
         "--AccessManager.check_interval=0.5",
         "--DashboardsApp.frame_ancestors=http://127.0.0.1:*",
         "--KernelBindings.retention=5",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 from playwright.sync_api import Browser, expect
 
-from tests.servers import ServerProcess, dashboards_server
+from tests.servers import TOKEN, ServerProcess, dashboards_server
 
 from .conftest import Site, Visit
 from .notebooks import stored
@@ -79,7 +81,18 @@ def has_ended(process: int) -> bool:
     return False
 
 
-def test_after_a_short_break_the_page_shows_what_it_missed(wired: Site, wire: Wire) -> None:
+def connections(server: ServerProcess, visit: Visit) -> int:
+    """How many sockets are open to the kernel of a page, as the server knows it."""
+    kernel_id = visit.sockets[-1].partition("/kernels/")[2].partition("/")[0]
+    headers = {"Authorization": f"token {TOKEN}"}
+    asked = urllib.request.Request(f"{server.url}/api/kernels/{kernel_id}", headers=headers)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return int(json.load(answer)["connections"])
+
+
+def test_after_a_short_break_the_page_shows_what_it_missed(
+    wired: Site, wire: Wire, shared_server: tuple[ServerProcess, Path]
+) -> None:
     for name in ("go-on", "reached"):
         (wired.folder / name).unlink(missing_ok=True)
     wired.write(
@@ -95,6 +108,7 @@ def test_after_a_short_break_the_page_shows_what_it_missed(wired: Site, wire: Wi
     wire.cut()
     status = visit.page.get_by_role("status")
     expect(status).to_have_text("Connection lost. Reconnecting…")
+    wait_for(lambda: connections(shared_server[0], visit) == 0, "the end for the server")
     (wired.folder / "go-on").touch()
     wait_for((wired.folder / "reached").exists, "the cell's end")
     expect(visit.cell(2)).to_have_text("old")
@@ -229,7 +243,8 @@ def test_a_kernel_that_dies_by_a_widget_is_said_to_be_dead(narrow: Site) -> None
         ),
     )
     visit = narrow.visit("/dashboards/killer")
-    visit.wait_until_live()
+    # Not before the kernel of the page before has ended.
+    expect(visit.page.get_by_role("status")).to_have_text("Live")
     visit.page.get_by_role("button", name="Die").click()
     expect(visit.page.get_by_role("alert")).to_contain_text("The kernel died.")
     expect(visit.page.get_by_role("button", name="Restart")).to_be_visible()

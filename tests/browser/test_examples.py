@@ -41,13 +41,13 @@ def test_an_example_becomes_live_without_a_fault(site: Site, notebook: Path) -> 
     visit = site.visit(f"/dashboards/examples/{quote(str(notebook))}")
     visit.wait_until_live()
     page = visit.page
+    expect(page.locator("#dash-cells [aria-busy=true]")).to_have_count(0)
     for index in shown_cells(cells):
         outputs = visit.cell(index).locator(".dash-output")
         expect(outputs.first).to_be_visible()
         box = outputs.first.bounding_box()
         assert box is not None
         assert box["height"] > 10, f"cell {index} shows nothing"
-    expect(page.locator("#dash-cells [aria-busy=true]")).to_have_count(0)
     expect(page.locator("[role=alert]:not(:empty)")).to_have_count(0)
     expect(page.locator(".dash-placeholder")).to_have_count(0)
     broken = page.locator("#dash-cells img").evaluate_all(

@@ -91,6 +91,8 @@ def test_a_search_that_was_linked_to_can_be_widened(listed: Site) -> None:
     page = opened(listed, "/dashboards/many?q=south").page
     page.wait_for_load_state("networkidle")
     assert names(page) == ["..", "Sales south"]
+    # The page has fetched the others.
+    expect(page.locator(".dash-entry-name", has_text="Sales north")).to_be_attached()
     page.get_by_role("searchbox").fill("sales")
     assert names(page) == ["..", "Sales north", "Sales south"]
 
@@ -99,6 +101,7 @@ def test_a_search_that_was_linked_to_can_be_widened(listed: Site) -> None:
 def test_folders_lead_in_and_dots_lead_out(listed: Site, root: str) -> None:
     page = opened(listed, f"{root}/many").page
     page.get_by_role("link", name="inner").click()
+    expect(page.get_by_role("link", name="deep")).to_be_visible()
     assert names(page) == ["..", "deep"]
     page.get_by_role("link", name="deep").click()
     expect(page.get_by_role("heading", name="Deep")).to_be_visible()

@@ -55,7 +55,10 @@ def test_an_area_is_never_blank_between_stored_and_live_outputs(site: Site) -> N
     visit = site.visit("/dashboards/noflash", context)
     visit.wait_until_live()
     expect(visit.cell(0)).to_have_text("new")
-    seen = visit.page.evaluate("window.seen")
+    # When the frame has been that shows it.
+    seen = visit.page.evaluate(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(window.seen))))"
+    )
     assert {text for text, _ in seen} == {"old", "new"}
     assert min(height for _, height in seen) > 0
 

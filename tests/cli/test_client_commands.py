@@ -22,7 +22,8 @@ from jupyter_dashboards_api.cli.client_command import parameter
 from jupyter_dashboards_api.cli.output import plain
 from jupyter_dashboards_api.cli.servers import find
 from jupyter_dashboards_api.cli.watching import bar
-from tests.servers import TOKEN, ServerProcess, dashboards_server, free_port
+from tests.ports import free_port
+from tests.servers import TOKEN, ServerProcess, dashboards_server
 
 from .conftest import SECONDS, Commands
 
@@ -169,7 +170,9 @@ def test_ctrl_c_at_a_terminal_asks_whether_to_cancel(
     jupyter: Commands, server: ServerProcess, answer: str, status: str
 ) -> None:
     code, seen = jupyter.typed(
-        "run", "waits.ipynb", "--watch", answers={"waiting": "\x03", "[Y/n]": answer}
+        *("run", "waits.ipynb", "--watch"),
+        # The line that the cell prints: the bar says that the command is waiting before it has begun.
+        answers={"waiting\r\n": "\x03", "[Y/n]": answer},
     )
     assert code == 130
     number = int(seen.partition("Cancel command ")[2].partition("?")[0])
@@ -361,9 +364,13 @@ class Cutter:
             threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
             seen = b""
             while data := server.recv(65536):
-                client.sendall(data)
-                seen += data
-                if b"event: log" in seen and seen.endswith(b"\n\n\r\n") and self.cuts < 2:
+                before, seen = len(seen), seen + data
+                # The end of the first piece: more may have come with it.
+                begin = seen.find(b"event: log")
+                end_of_piece = seen.find(b"\n\n\r\n", begin) if begin >= 0 else -1
+                is_cut = end_of_piece >= 0 and self.cuts < 2
+                client.sendall(seen[before : end_of_piece + 4] if is_cut else data)
+                if is_cut:
                     self.cuts += 1
                     for end in (client, server):
                         # Closing alone would wait for the thread that reads it.

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_dashboards_api.database.engine import URL_VARIABLE
-from tests.servers import TOKEN, ServerProcess, free_port
+from tests.ports import free_port
+from tests.servers import TOKEN, ServerProcess
 
 from .conftest import Commands
 

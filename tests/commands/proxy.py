@@ -8,6 +8,8 @@ import socket
 import threading
 from types import TracebackType
 
+from tests.ports import free_port
+
 
 class Proxy:
     """A port of the loopback interface that leads to another one, until the block ends."""
@@ -18,8 +20,9 @@ class Proxy:
         self._flows = threading.Event()
         self._flows.set()
         self._lock = threading.Lock()
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._door.getsockname()[1]
+        # It is given up, and taken again: nobody else may be given it meanwhile.
+        self.port = free_port()
+        self._door = socket.create_server(("127.0.0.1", self.port))
         self._unanswered = b""
         self._latest = b""
         self.has_cut = threading.Event()

@@ -12,7 +12,7 @@ from types import TracebackType
 
 import pyspark
 
-from tests.servers import free_port
+from tests.ports import free_port
 
 SECONDS = 40.0
 

@@ -205,10 +205,10 @@ async def test_clocks_go_on_while_the_gateway_does_not_say_whether_a_kernel_live
         return True
 
     monkeypatch.setattr(GatewayKernels, "is_alive", says_nothing)
-    client, command = await run(WAIT, timeout=2)
+    client, command = await run(WAIT, timeout=5)
     async with asyncio.timeout(60):
         ended = await client.ended(command["id"])
-    assert ended["error"]["message"] == "The run took longer than 2 s."
+    assert ended["error"]["message"] == "The run took longer than 5 s."
 
 
 @pytest.mark.parametrize("run", ["server"], indirect=True)

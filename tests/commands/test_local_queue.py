@@ -63,7 +63,7 @@ class UnopenableLock(RunnerLock):
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(url=f"sqlite:///{tmp_path / 'a.sqlite'}", busy_timeout=0.3, log=LOG)
+    opened = Database(url=f"sqlite:///{tmp_path / 'a.sqlite'}", log=LOG)
     opened.open()
     yield opened
     opened.close()
@@ -121,7 +121,9 @@ async def test_a_database_that_is_locked_while_the_server_starts_delays_it(
     (taken,) = await store.claim("gone:1", 1, Limits(1))
     assert taken.id == number
     following = (await store.submit(wanted()))[0].id
-    server = queue(store)
+    impatient = Database(url=str(database.engine.url), busy_timeout=0.3, log=LOG)
+    impatient.open()
+    server = queue(CommandStore(impatient))
     with writing(str(database.engine.url), "commands"):
         await server.start()
         assert not server.accepts
@@ -130,6 +132,7 @@ async def test_a_database_that_is_locked_while_the_server_starts_delays_it(
     assert (await store.get(number)).status == "error"
     assert server.accepts
     await server.stop()
+    impatient.close()
 
 
 async def test_a_clock_that_was_set_back_holds_up_nothing_but_retries(

@@ -26,7 +26,7 @@ from jupyter_dashboards_api.commands.store import CommandStore
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.errors import Unreadable
 from jupyter_dashboards_api.kernels.environment import SERVER_CREDENTIALS, inherited_environment
-from tests.servers import free_port
+from tests.ports import free_port
 
 from .smtp import PASSWORD, USER, MailServer, certificate, mail_server
 
@@ -318,7 +318,7 @@ async def test_a_server_that_hangs_with_the_mail_may_have_sent_it() -> None:
     async with mail_server() as server:
         server.hangs.clear()
         with pytest.raises(MailFailed, match="may have been sent") as failed:
-            await send(mailer(server, timeout=0.5))
+            await send(mailer(server, timeout=3))
         assert len(server.messages) == 1
     assert not failed.value.retryable
 

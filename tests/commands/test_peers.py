@@ -221,7 +221,7 @@ async def test_a_token_that_comes_to_a_full_server_is_passed_on(
     second = await one.submit()
     two = await new_server("two", NEVER, places=1)
     await until(two.store, second, "running")
-    assert (one.ran, two.ran) == ([first], [second])
+    await reached(lambda: (one.ran, two.ran) == ([first], [second]))
     third = await two.submit()
     one.go.set()
     await until(one.store, third, "done")

@@ -28,12 +28,22 @@ from .submissions import LOG, SECONDS, said, until, wanted
 
 @pytest.fixture
 def patience() -> float:
-    """Seconds that are waited for a database that others are writing to."""
+    """Seconds that the queue waits for a database that others are writing to."""
     return 15.0
 
 
 @pytest.fixture
-def database(database_url: str, patience: float) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
+    """The test's own: whatever it asks it waits for."""
+    opened = Database(url=database_url, log=LOG)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def its_database(database_url: str, patience: float) -> Iterator[Database]:
+    """That of the queue."""
     opened = Database(url=database_url, busy_timeout=patience, log=LOG)
     opened.open()
     yield opened
@@ -48,15 +58,16 @@ async def running(queue: CommandQueue) -> AsyncIterator[CommandQueue]:
 
 
 @pytest.fixture
-def queue_of(database: Database, store: CommandStore) -> Any:
+def queue_of(its_database: Database) -> Any:
     """The queue that a server has on this database, started for a block."""
+    store = CommandStore(its_database)
 
     def new(run: Run, places: int = 2, notebook: int = 0, **labels: int) -> Any:
         limits = Limits(places, labels, notebook)
         queue: CommandQueue
-        if database.is_shared:
+        if its_database.is_shared:
             queue = SharedQueue(
-                *(database, store, run),
+                *(its_database, store, run),
                 worker="test:1",
                 limits=limits,
                 log=LOG,

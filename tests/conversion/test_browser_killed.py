@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable
 
 import psutil
@@ -12,6 +13,7 @@ import pytest
 from nbformat.v4 import new_markdown_cell
 
 from jupyter_dashboards_api.conversion.browser import ConversionFailed, PageBrowser
+from jupyter_dashboards_api.conversion.page import MemoryPage
 
 from .conftest import MakePage
 from .test_browser import bare, picture
@@ -55,11 +57,19 @@ async def test_an_endless_script_ends_with_the_timeout_and_the_next_page_is_draw
 async def test_a_crash_of_the_renderer_is_told_at_once_and_the_next_page_is_drawn(
     own_browser: PageBrowser, page: MakePage
 ) -> None:
-    await own_browser.draw(page(new_markdown_cell("# fine")), "png")
-    drawing = asyncio.ensure_future(own_browser.draw(bare("<p aria-busy=true>never</p>"), "png"))
-    # The page itself must be there: a spare renderer waits beside it.
+    own_browser.timeout = own_browser.settle_timeout = 100
+    asked = threading.Event()
+
+    def lookup(path: str) -> None:
+        asked.set()
+
+    text = "<!doctype html><body data-ready><img src=/x.png><p aria-busy=true>never</p></body>"
+    endless = MemoryPage(text.encode(), "", is_board=False, lookup=lookup)
+    drawing = asyncio.ensure_future(own_browser.draw(endless, "png"))
+    # The page itself must be there: a spare renderer waits beside it, and one that dies before it has a page is not missed.
+    assert await asyncio.to_thread(asked.wait, 60)
     ended: list[int] = []
-    async with asyncio.timeout(12):
+    async with asyncio.timeout(60):
         while not drawing.done():
             await asyncio.sleep(0.1)
             ended += killed(lambda text: "--type=renderer" in text)

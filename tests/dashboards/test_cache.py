@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,13 @@ async def test_a_changed_notebook_is_seen_at_once_and_an_old_one_again_from_memo
     assert b"Three" in (await shown(cache, store, "a.ipynb")).rendered.body
 
 
+def still_new(file: Path) -> os.stat_result:
+    """As it is from now on: written so lately that it may change in the same moment, however long the test takes."""
+    soon = time.time_ns() + 60_000_000_000
+    os.utime(file, ns=(soon, soon))
+    return file.stat()
+
+
 async def test_a_change_of_the_same_size_and_time_is_seen(
     tmp_path: Path, jupyter_home: None
 ) -> None:
@@ -140,7 +148,7 @@ async def test_a_change_of_the_same_size_and_time_is_seen(
     cache = DashboardCache(store, DashboardRenderer())
     await put(store, "a.ipynb", source="# One")
     file = tmp_path / "a.ipynb"
-    before = file.stat()
+    before = still_new(file)
     assert b"One" in (await shown(cache, store, "a.ipynb")).rendered.body
     file.write_text(file.read_text().replace("One", "Two"))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -159,6 +167,7 @@ async def test_a_change_during_a_slow_rendering_is_seen(
     renderer.go.clear()
     await put(store, "a.ipynb", source="# One")
     file = tmp_path / "a.ipynb"
+    os.utime(file)
     before = file.stat()
     waiting = asyncio.ensure_future(shown(cache, store, "a.ipynb"))
     while not renderer.rendered:

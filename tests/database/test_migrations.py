@@ -112,7 +112,7 @@ database.close()
 
 def test_threads_that_open_databases_at_once_all_come_up(database_url: str, tmp_path: Path) -> None:
     urls = [database_url] * 4 + [f"sqlite:///{tmp_path / str(number)}" for number in range(8)]
-    databases = [Database(url=url) for url in urls]
+    databases = [Database(url=url, busy_timeout=60) for url in urls]
     begin = threading.Barrier(len(databases))
 
     def open_it(database: Database) -> None:

@@ -143,9 +143,12 @@ async def test_run_of_a_body_that_can_not_be_read_is_400_and_500_behind_the_swit
 async def test_a_run_that_takes_longer_than_the_limit_is_answered_and_goes_on(
     notebooks: NotebooksClient, jp_root_dir: Path, runs: None, dashboards: Any
 ) -> None:
-    made = await make(notebooks, jp_root_dir, "import time; time.sleep(1.5); print('done')")
+    may_end = jp_root_dir / "may end"
+    code = f"from pathlib import Path\nimport time\nwhile not Path({str(may_end)!r}).exists(): time.sleep(0.05)"
+    made = await make(notebooks, jp_root_dir, f"{code}\nprint('done')")
     assert await notebooks.good("POST", "_run", {"nbkIds": [made.id]}) == {}
     assert (await notebooks.record(made.id))["no_of_runs"] == 0
+    may_end.touch()
     while (await notebooks.record(made.id))["no_of_runs"] == 0:
         await asyncio.sleep(0.05)
     assert made.texts() == ["done\n"]

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_dashboards_api.errors import DashboardsError, InvalidRequest
@@ -20,11 +20,13 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=4))
 def test_json_is_read_as_it_is(fields: dict[str, Any]) -> None:
     assert read_fields(json.dumps(fields).encode()) == fields
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_other_bytes_are_an_object_or_refused(data: bytes) -> None:
     for body in (data, b"{" + data + b"}"):

@@ -18,7 +18,8 @@ import pytest
 
 from jupyter_dashboards_api.access.accounts import Accounts
 from jupyter_dashboards_api.database.engine import Database
-from tests.servers import ServerProcess, free_port
+from tests.ports import free_port
+from tests.servers import ServerProcess
 from tests.visitor import Visitor
 
 HERE = Path(__file__).resolve().parent
@@ -42,6 +43,7 @@ c.DummyAuthenticator.password = "{password}"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = "{home}/homes/{{username}}"
+c.Spawner.http_timeout = 90
 c.Spawner.cmd = ["{python}", "-m", "jupyterhub.singleuser"]
 c.Spawner.args = ["--allow-root"]
 c.Spawner.env_keep = ["PATH", "LANG", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"]

@@ -78,7 +78,7 @@ def server(
         "--allow-root",
         f"--gateway-url={gateway.url}",
         f"--GatewayClient.auth_token={GATEWAY_TOKEN}",
-        "--KernelBindings.retention=3",
+        "--KernelBindings.retention=10",
         "--KernelBindings.watch_interval=0.5",
     ]
     environment = {"PGHOST": "secret-of-the-server", "KG_AUTH_TOKEN": GATEWAY_TOKEN}

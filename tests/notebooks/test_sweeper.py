@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,10 @@ class Disk:
 
 
 async def long_ago(database: Database) -> None:
-    """As if what is missing now had been missing for an hour."""
-    an_hour = now().replace(year=now().year - 1)
+    """As if what is missing now had been missing for a year."""
+    a_year_ago = now() - timedelta(days=365)
     await database.execute(
-        update(Notebook).where(Notebook.missing_since.is_not(None)).values(missing_since=an_hour)
+        update(Notebook).where(Notebook.missing_since.is_not(None)).values(missing_since=a_year_ago)
     )
 
 

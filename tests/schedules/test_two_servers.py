@@ -76,9 +76,10 @@ async def test_a_schedule_that_the_other_one_has_made_runs_once(
 ) -> None:
     async with servers(tmp_path) as (runs, other):
         number = await notebook(runs.database)
-        trigger = {**hourly(number).trigger, "start_time": f"{now():%Y-%m-%dT%H:%M}"}
+        at = now()
+        trigger = {**hourly(number).trigger, "start_time": f"{at:%Y-%m-%dT%H:%M}"}
         await other.schedules.create(
-            [hourly(number, trigger=trigger, since=now() - timedelta(minutes=1))]
+            [hourly(number, trigger=trigger, since=at - timedelta(minutes=1))]
         )
         assert (await ended(runs)).source == "SCHEDULED"
 
