@@ -18,6 +18,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from ..kernels.synchronous import on_this_loop
 from .cell_client import CellClient, merged
 from .gateway_client import server_gateway_client
 from .gateway_kernels import GatewayKernels
@@ -106,9 +107,10 @@ class Execution:
         # A kernel that died would be started again, and look alive.
         with contextlib.suppress(Exception):
             kernel.stop_restarter()
+        died = on_this_loop(self._died.set)
         for event in ("restart", "dead"):
             with contextlib.suppress(Exception):
-                self._manager.add_restart_callback(self._kernel_id, self._died.set, event)
+                self._manager.add_restart_callback(self._kernel_id, died, event)
         channels = await self._channels(kernel)
         channels.allow_stdin = False
         client.kc = channels

@@ -29,6 +29,7 @@ from ..kernels.environment import KernelRequest
 from ..kernels.frames import V1_SUBPROTOCOL
 from ..kernels.gateway import connection_class
 from ..kernels.poke import poking
+from ..kernels.synchronous import on_this_loop
 from .base import DashboardsAPIHandler, DashboardsHandlerMixin
 from .identity import PAGE_TOKEN_SUBPROTOCOL
 
@@ -381,6 +382,9 @@ class KernelChannelsHandler(DashboardsHandlerMixin, KernelWebsocketHandler):
                 self._log_once("from the kernel", error)
 
         connection.handle_outgoing_message = guarded
+        for name in ("on_kernel_restarted", "on_restart_failed"):
+            if callback := getattr(connection, name, None):
+                setattr(connection, name, on_this_loop(callback))
 
     def _log_once(self, direction: str, error: Exception) -> None:
         """Say that a message was dropped, without a word of it."""

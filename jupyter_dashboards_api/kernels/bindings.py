@@ -38,6 +38,7 @@ from .launch import start_kernel
 from .poke import poke
 from .policy import Rules
 from .preamble import PREAMBLES
+from .synchronous import on_this_loop
 from .throttle import TokenBucket
 
 if TYPE_CHECKING:
@@ -410,7 +411,7 @@ class KernelBindings(LoggingConfigurable):
 
     def _on_kernel(self, kernel_id: str, callback: Callable[[], Any], event: str) -> None:
         try:
-            self.kernel_manager.add_restart_callback(kernel_id, callback, event)
+            self.kernel_manager.add_restart_callback(kernel_id, on_this_loop(callback), event)
         except Exception:
             # The kernel is gone already, or its manager has no restarter: the watcher sees to it.
             self.log.debug("No %s callback for kernel %s.", event, kernel_id)

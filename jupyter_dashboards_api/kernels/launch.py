@@ -8,11 +8,14 @@ the history of these ends with them. Within the kernel it is whole: IPython itse
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jupyter_core.utils import ensure_async
+
+from .synchronous import serve_here
 
 _LAUNCHERS = {"ipykernel", "ipykernel.kernelapp", "ipykernel_launcher"}
 _IN_MEMORY = "--HistoryManager.hist_file=:memory:"
@@ -32,6 +35,9 @@ async def start_kernel(
     kernel_id: str = await ensure_async(
         manager.start_kernel(kernel_name=kernel_name, path=path, env=dict(env), **options)
     )
+    with contextlib.suppress(Exception):
+        # It may be gone already: whoever asked for it will see that.
+        serve_here(manager.get_kernel(kernel_id))
     return kernel_id
 
 

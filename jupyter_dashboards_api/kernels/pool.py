@@ -30,6 +30,7 @@ from .launch import start_kernel
 from .poke import poke
 from .process import kill, pid_of
 from .sources import EXPRESSION, Sources, sources
+from .synchronous import on_this_loop
 
 _LOOK = 1.0
 """Seconds between two looks at the kernels, as long as there are any."""
@@ -295,10 +296,11 @@ class KernelPool(LoggingConfigurable):
         manager = self._kernels.get_kernel(kernel_id)
         idle = asyncio.Event()
 
-        def changed(change: Mapping[str, Any]) -> None:
+        def noted(change: Mapping[str, Any]) -> None:
             if change["new"] == "idle":
                 idle.set()
 
+        changed = on_this_loop(noted)
         manager.observe(changed, "execution_state")
         try:
             while True:
