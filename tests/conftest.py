@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from hypothesis import HealthCheck, settings
 from jupyter_core.paths import jupyter_path
+from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
 from nbformat import NotebookNode
 from tornado.httpclient import HTTPResponse
 
@@ -47,6 +48,22 @@ def no_files_in_the_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         # Chromium's: its settings, and the cache of what it asks for those of the desktop.
         environment.setenv("CHROME_CONFIG_HOME", str(folder / "config"))
         environment.setenv("GSETTINGS_BACKEND", "memory")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_kernels_that_have_ended() -> Iterator[None]:
+    """By default the end of ZMQ waits for a second for each kernel that has ended to hear that nobody listens any more."""
+    stop = MappingKernelManager.stop_watching_activity
+
+    def stop_at_once(manager: MappingKernelManager, kernel_id: str) -> None:
+        stream = getattr(manager._kernels.get(kernel_id), "_activity_stream", None)
+        if stream is not None and not stream.closed():
+            stream.socket.linger = 0
+        stop(manager, kernel_id)
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(MappingKernelManager, "stop_watching_activity", stop_at_once)
         yield
 
 

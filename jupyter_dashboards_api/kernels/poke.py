@@ -66,4 +66,5 @@ async def _ask(kernel_manager: Any, kernel_id: str, *, only_starting: bool) -> N
         return
     finally:
         if channel is not None and not channel.closed():
-            channel.close()
+            # What a kernel that is gone was not told need not reach it.
+            channel.close(linger=0)
