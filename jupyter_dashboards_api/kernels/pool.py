@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 from jupyter_core.utils import ensure_async
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from traitlets import Float, Integer
@@ -30,7 +31,6 @@ from .launch import start_kernel
 from .poke import poke
 from .process import kill, pid_of
 from .sources import EXPRESSION, Sources, sources
-from .synchronous import on_this_loop
 
 _LOOK = 1.0
 """Seconds between two looks at the kernels, as long as there are any."""
@@ -120,8 +120,12 @@ class KernelPool(LoggingConfigurable):
 
         For kernels of Python. The options are those of `start_kernel`.
         """
-        is_elsewhere = isinstance(self._kernels, GatewayMappingKernelManager)
-        if not self.warm_kernels or self._stopped or is_elsewhere or kernel_name in self._unfit:
+        if (
+            not self.warm_kernels
+            or self._stopped
+            or not self._has_own()
+            or kernel_name in self._unfit
+        ):
             return None
         kind = _Kind(kernel_name, path, frozenset(env.items()))
         self._last_use = time.monotonic()
@@ -151,6 +155,12 @@ class KernelPool(LoggingConfigurable):
             self._end(self._waiting.pop().id)
         if self._ending:
             await asyncio.wait(self._ending)
+
+    def _has_own(self) -> bool:
+        """Whether kernels are of this machine, and what is known of their use is written by this thread."""
+        return isinstance(self._kernels, AsyncMultiKernelManager) and not isinstance(
+            self._kernels, GatewayMappingKernelManager
+        )
 
     def _pop(self, kind: _Kind) -> _Kernel | None:
         for kernel in self._waiting:
@@ -296,11 +306,10 @@ class KernelPool(LoggingConfigurable):
         manager = self._kernels.get_kernel(kernel_id)
         idle = asyncio.Event()
 
-        def noted(change: Mapping[str, Any]) -> None:
+        def changed(change: Mapping[str, Any]) -> None:
             if change["new"] == "idle":
                 idle.set()
 
-        changed = on_this_loop(noted)
         manager.observe(changed, "execution_state")
         try:
             while True:
