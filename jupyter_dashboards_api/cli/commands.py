@@ -82,7 +82,7 @@ def _define_run(parser: argparse.ArgumentParser) -> None:
         dest="output",
         metavar="FILE",
         type=Path,
-        help="wait, and write the executed notebook here",
+        help="wait, and write the executed notebook here; - is the standard output",
     )
 
 
@@ -124,13 +124,14 @@ def _define_convert(parser: argparse.ArgumentParser) -> None:
         dest="output",
         metavar="FILE",
         type=Path,
-        help="where to; default: the notebook's name, here",
+        help="where to; default: the notebook's name, here; - is the standard output",
     )
     parser.add_argument("--show-code", action="store_true", help="with the cells' code")
     parser.add_argument(
         "--dashboard", action="store_true", help="as the dashboard shows it, not as a report"
     )
     parser.add_argument("--execute", action="store_true", help="run it first; the source stays")
+    parser.add_argument("--label", help="the cluster that it runs on, with --execute")
     add_parameters(parser)
     parser.add_argument(
         "--mail", action="append", default=[], metavar="ADDRESS", help="mail it; may be repeated"
@@ -138,8 +139,9 @@ def _define_convert(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    if arguments.parameters and not arguments.execute:
-        raise Refused("-p needs --execute: a conversion does not run the notebook.")
+    for option, value in (("-p", arguments.parameters), ("--label", arguments.label)):
+        if value and not arguments.execute:
+            raise Refused(f"{option} needs --execute: a conversion does not run the notebook.")
     server = server_of(arguments, arguments.notebook)
     path = server.path_of(arguments.notebook)
     body: dict[str, Any] = {
@@ -150,7 +152,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         "showCode": arguments.show_code,
     }
     if arguments.execute:
-        body |= {"execute": True, "arguments": dict(arguments.parameters)}
+        body |= {"execute": True, "arguments": dict(arguments.parameters), "label": arguments.label}
     if arguments.mail:
         body["mailIds"] = ",".join(arguments.mail)
     command_id = _submit(server.client, body, waits=True)
@@ -209,6 +211,10 @@ def _save(client: CommandsClient, path: str, file: Path) -> None:
     except Refused as refused:
         raise Refused(f"There is no file of it: {refused}", refused.status) from refused
     try:
+        if str(file) == "-":
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
         file.write_bytes(data)
     except OSError as error:
         raise Refused(f"{file} can't be written: {error.strerror}") from error

@@ -41,9 +41,11 @@ def find(url: str | None, token: str | None, notebook: str | None = None) -> Run
     if url:
         address, of_url = _split(url)
         return RunningServer(CommandsClient(address, token or of_url))
+    # One that was killed leaves its file. Its number may be another process's by now, and its port that of the next server.
+    latest = {address: (known, root) for address, known, root in _running()}
     found = [
         RunningServer(CommandsClient(address, token or known), root)
-        for address, known, root in _running()
+        for address, (known, root) in latest.items()
     ]
     if len(found) > 1 and notebook is not None and Path(notebook).is_file():
         file = Path(notebook).resolve()
@@ -70,12 +72,20 @@ def _split(url: str) -> tuple[str, str]:
     return urlunsplit((parts.scheme, parts.netloc, path, "", "")), token
 
 
+def _written(file: Path) -> float:
+    """When a file was written, in seconds; 0 when it is gone."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _running() -> Iterator[tuple[str, str, str]]:
-    """Address, token and folder of each server of this account that runs, from the files that servers leave."""
+    """Address, token and folder of each server of this account that may run, from the files that servers leave, the latest last."""
     # Not jupyter_server's own function: its import alone takes seconds.
     from jupyter_core.paths import jupyter_runtime_dir
 
-    for file in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json")):
+    for file in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), key=_written):
         try:
             known = json.loads(file.read_text(encoding="utf-8"))
             os.kill(int(known["pid"]), 0)

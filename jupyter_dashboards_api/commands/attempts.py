@@ -164,6 +164,8 @@ class Attempts:
             outcome = Outcome("error", {"message": "The server could not run this command."})
         if outcome is None and not self._stopping:
             outcome = Outcome("error", {"message": "This command broke itself off."})
+        if outcome is not None and outcome.status == "cancelled":
+            attempt.log.say("Cancelled.")
         await self._finish(attempt.command, outcome, attempt.log)
 
     async def _finish(
@@ -205,7 +207,7 @@ class Attempt:
         # What has ended is only noted any more.
         if not self._is_cancelled and not self.body.done():
             self._is_cancelled = True
-            self.log.say("Cancelled.")
+            self.log.say("Cancelling.")
             self.interrupt()
 
     def interrupt(self) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,14 +46,13 @@ class _Form:
 
 _FORMS: Mapping[str, _Form] = {
     "r": _Form(
-        re.compile(r"(?:([A-Za-z]\w{0,200})|`([^`\n]{1,200})`)[ \t]{0,40}(?:<{1,2}-|=(?!=))()\s{0,40}", re.ASCII),
+        re.compile(r"(?:((?:[A-Za-z]|\.(?![\d.]))[\w.]{0,200})|`([^`\n]{1,200})`)[ \t]{0,40}(?:<{1,2}-|=(?!=))()\s{0,40}", re.ASCII),
         RReader,
     ),
     "julia": _Form(
         re.compile(
-            r"(?:(?:const|global)[ \t]{1,40})?([A-Za-z_]\w{0,200})()[ \t]{0,40}"
+            r"(?:(?:const|global)[ \t]{1,40})?([^\W\d]\w{0,200})()[ \t]{0,40}"
             r"(?:::[ \t]{0,40}([\w.]{1,60}(?:\{[^{}\n]{0,100}\})?)[ \t]{0,40})?=(?![=>])\s{0,40}",
-            re.ASCII,
         ),
         JuliaReader,
     ),
@@ -65,8 +66,11 @@ _FORMS: Mapping[str, _Form] = {
     ),
 }  # fmt: skip
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-"""Names that arguments can have."""
+NAME = re.compile(r"(?:[^\W\d]|\.(?![\d.]))[\w.]*")
+"""What may be a name in one language or another; `is_name` knows those of each."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_R_NAME = re.compile(r"(?:[A-Za-z_]|\.(?![\d.]))[\w.]*", re.ASCII)
 
 _IPYTHON = re.compile(r"^[ \t]*[%!](?:[^\\\n]|\\.)*", re.MULTILINE | re.DOTALL)
 _TYPE_COMMENT = re.compile(
@@ -86,6 +90,17 @@ _TYPES: Mapping[str, str] = {
 }
 
 
+def is_name(name: str, language: str) -> bool:
+    """Whether a variable can have this name, as far as its characters say; in Python, whether it can."""
+    if language == "python":
+        # It reads an identifier so, before it looks what it is.
+        read = unicodedata.normalize("NFKC", name)
+        return name.isidentifier() and not keyword.iskeyword(read) and read != "__debug__"
+    if language == "julia":
+        return name.isidentifier()
+    return (_R_NAME if language == "r" else _PLAIN_NAME).fullmatch(name) is not None
+
+
 def declared_in(source: str, language: str) -> list[Parameter]:
     """The parameters of a cell, in their order; the last assignment of a name counts. Of other languages none."""
     if len(source) > MAX_SOURCE:
@@ -100,7 +115,7 @@ def declared_in(source: str, language: str) -> list[Parameter]:
     while reader.at < len(source):
         match = reader.take(form.begin)
         name = (match[1] or match[2]) if match is not None else ""
-        if match is not None and NAME.fullmatch(name):
+        if match is not None and is_name(name, language):
             found[name] = _assigned(name, match[3] or "", reader)
         else:
             reader.skip()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..database.command_tables import Command, CommandAttempt
+from ..database.command_tables import Command, CommandAttempt, CommandLog
 from ..database.tables import now
 from .callbacks import note_end
 
@@ -36,6 +36,7 @@ def lose(session: Session, row: Command, reason: str) -> CommandAttempt | None:
     status = "cancelled" if row.status == "cancelling" else "error"
     why = reason + _OF_STAGE.get(stage, "")
     end_attempt(session, row, "lost", why)
+    _log(session, row, why)
     row.error = {"message": why} if status == "error" else None
     settle(session, row, status, retryable=not stage)
     return attempt
@@ -46,6 +47,15 @@ def end_attempt(session: Session, row: Command, outcome: str, reason: str) -> No
     attempt = _attempt(session, row)
     if attempt is not None:
         attempt.outcome, attempt.reason, attempt.ended_at = outcome, reason, now()
+
+
+def _log(session: Session, row: Command, reason: str) -> None:
+    """Says it in the log too, in a line of its own."""
+    last = select(CommandLog.text.endswith("\n")).where(CommandLog.command_id == row.id)
+    is_open = session.scalar(last.order_by(CommandLog.id.desc()).limit(1)) is False
+    line = f"{now().isoformat(timespec='milliseconds')} {reason}\n"
+    text = "\n" + line if is_open else line
+    session.add(CommandLog(command_id=row.id, attempt=row.attempt, text=text))
 
 
 def _attempt(session: Session, row: Command) -> CommandAttempt | None:

@@ -20,7 +20,7 @@ from .clusters import Cluster, check_cluster, cluster_of, named_kernelspec
 from .convert_submission import CONVERT, ConvertRequest, convert_request
 from .mail import Mailer
 from .models import CommandInfo, Submission
-from .parameters import declared, language_of, unknown_names
+from .parameters import check_names, declared, language_of, unknown_names
 from .submission import KEY_FIELD, MAX_KEY, Refused, RunRequest, run_request, text
 
 _OF_RUN = ("jobs", "unknown_arguments", "cell_names")
@@ -185,6 +185,10 @@ class CommandIntake:
                 # The run says what is wrong with it.
                 return made
             language = await self.language(source.metadata)
+            try:
+                check_names(arguments, language)
+            except InvalidRequest as error:
+                raise Refused(error.message) from error
             known = await asyncio.to_thread(declared, source, language)
             unknown = unknown_names(arguments, known)
         return replace(made, payload={**made.payload, "unknown_arguments": unknown})

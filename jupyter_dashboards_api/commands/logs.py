@@ -26,17 +26,21 @@ class CommandLogger:
         self._write = write
         self._pieces: list[str] = []
         self._room = MAX_BYTES
+        self._is_open = False
         self._hurry = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     def say(self, text: str) -> None:
         """Logs a line of our own, with the time."""
-        self.add(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
+        # What a cell has printed need not end its line.
+        end = "\n" if self._is_open else ""
+        self.add(f"{end}{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
 
     def add(self, text: str) -> None:
         """Logs what a cell has printed, as it is."""
         if self._room < 0 or not text:
             return
+        self._is_open = not text.endswith("\n")
         data = text.replace("\0", "\ufffd").encode(errors="replace")
         if len(data) > self._room:
             data = data[: self._room] + _DROPPED.encode()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import keyword
 import math
 import re
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from ..errors import InvalidRequest
-from .declarations import NAME, Parameter, declared_in
+from .declarations import NAME, Parameter, declared_in, is_name
 
 TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
@@ -83,7 +82,7 @@ def parsed_arguments(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("Arguments must be a JSON object.")
     for name, item in value.items():
-        if not NAME.fullmatch(name) or keyword.iskeyword(name) or name == "__debug__":
+        if not NAME.fullmatch(name):
             raise InvalidRequest(f"{name[:100]!r} can't be the name of an argument.")
         _check(item, 0)
     return value
@@ -162,14 +161,19 @@ _RESERVED = {
 
 def _named(name: str, language: str) -> str:
     """A name as it is assigned to."""
-    if language == "r":
-        # There a name can't begin with an underscore, unless it is quoted.
-        return f"`{name}`"
-    if name in _RESERVED.get(language, "").split():
+    if not is_name(name, language) or name in _RESERVED.get(language, "").split():
         raise InvalidRequest(
-            f"{name!r} can't be the name of an argument of this kernel's language."
+            f"{name[:100]!r} can't be the name of an argument of this kernel's language."
         )
-    return name
+    # There a name can't begin with an underscore or be a reserved word, unless it is quoted.
+    return f"`{name}`" if language == "r" else name
+
+
+def check_names(arguments: Mapping[str, Any], language: str) -> None:
+    """Raises `InvalidRequest` for a name that no variable of the language can have; of other languages nothing is known."""
+    if language in LANGUAGES:
+        for name in arguments:
+            _named(name, language)
 
 
 def assignments(arguments: Mapping[str, Any], language: str) -> str:

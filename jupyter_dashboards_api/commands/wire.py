@@ -30,8 +30,11 @@ def json_object(data: bytes | bytearray, most: int = MAX_BODY_BYTES) -> dict[str
         return {}
     try:
         value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest("The body is not JSON.") from error
+    except ValueError as error:
+        # Python reads no longer ones: it would take too long.
+        raise InvalidRequest("A number of the body has too many digits.") from error
     if not isinstance(value, dict):
         raise InvalidRequest("The body is not a JSON object.")
     if is_deep(value, MAX_DEPTH):

@@ -129,8 +129,8 @@ class CommandHandler(_CommandHandler):
     async def put(self, command_id: str) -> None:
         """Cancels: `{"status": "kill"}`, or, as one client does it, nothing."""
         command = await self.command(command_id)
-        status = self.body().get("status", "kill")
-        if status != "kill":
+        body = self.body()
+        if body and body.get("status") != "kill":
             raise Unreadable("status must be kill.")
         killed, command = await self.commands.cancel(command.id)
         answer: dict[str, Any] = {"kill_succeeded": killed, "status": command.status}

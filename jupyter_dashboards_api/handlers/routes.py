@@ -84,12 +84,13 @@ _ID = r"(?P<key_id>[0-9A-Za-z_@-]+)"
 _NUMBER = r"(?P<password_id>[0-9]+)"
 # Both spellings of the version, each with a slash at its end or without: clients of ten years send all of them.
 _API = r"/api/(?:v1\.2|latest)"
-_ANY_API = r"/api/(?:v[0-9.]+|latest)"
 _COMMAND = r"(?P<command_id>[0-9]+)"
 _NOTE = r"(?P<notebook_id>[0-9]+)"
 
 # A sample of the notebooks API has two slashes before it.
 _MORE_SLASHES = r"(?:/*)"
+# Clients put any word of theirs in the version's place, or none.
+_ANY_API = rf"/{_MORE_SLASHES}api/{_MORE_SLASHES}(?i:v?[0-9.]+|latest|commands|scheduler|actions|notebook_dashboard)"
 _NOTEBOOKS = rf"/{_MORE_SLASHES}_notebooks/notebooks"
 _ANY_ID = r"(?P<notebook_id>[^/]+)"
 

@@ -209,6 +209,9 @@ def test_a_notebook_is_converted_as_it_is_or_after_it_was_run(jupyter: Commands)
     page = (jupyter.home / "run.html").read_text()
     assert "Zaphod" in page
     assert CODE not in page
+    printed = jupyter("convert", "a/sum.ipynb", "--to", "html", "-o", "-")
+    assert (printed.code, printed.out.splitlines()[0]) == (0, "<!doctype html>"), printed.err
+    assert not (jupyter.home / "-").exists()
 
 
 @pytest.mark.browser
@@ -222,6 +225,7 @@ def test_what_can_not_be_converted_says_why_and_writes_nothing(jupyter: Commands
     output = jupyter.home / "nothing.html"
     for words, why in (
         (("a/sum.ipynb", "-p", "x=1"), "-p needs --execute"),
+        (("a/sum.ipynb", "--label", "x"), "--label needs --execute"),
         (("nowhere.ipynb",), "no notebook at this path"),
         (("fails.ipynb", "--execute"), "ValueError: too bad"),
         (("a/sum.ipynb", "--mail", "ann"), "is no mail address"),
@@ -313,8 +317,13 @@ def test_of_several_servers_it_is_the_one_whose_folder_has_the_notebook(
         assert found.path_of(str(tmp_path / name / "deep" / "x.ipynb")) == "deep/x.ipynb"
     # Only one of them has commands to log, or is there at all.
     assert find(None, None).root == str(tmp_path / "b")
-    again = json.loads((tmp_path / f"jpserver-{server.port}.json").read_text())
-    (tmp_path / "jpserver-3.json").write_text(json.dumps(again))
+    # The file of one that was killed, whose number and port others have now.
+    known = json.loads((tmp_path / f"jpserver-{server.port}.json").read_text())
+    (tmp_path / "jpserver-3.json").write_text(json.dumps(known | {"token": "its", "root_dir": "x"}))
+    os.utime(tmp_path / "jpserver-3.json", (1, 1))
+    assert find(None, None).root == str(tmp_path / "b")
+    known["url"] = f"http://localhost:{server.port}/"
+    (tmp_path / "jpserver-4.json").write_text(json.dumps(known))
     with pytest.raises(Refused, match="Several servers"):
         find(None, None)
 

@@ -49,9 +49,15 @@ async def test_what_a_dead_server_has_left_is_run_again_if_it_may_and_has_failed
     must_not = (await store.submit(wanted()))[0].id
     cancelling = (await store.submit(wanted(retry=1)))[0].id
     waits = (await store.submit(wanted()))[0].id
-    await store.claim("the dead", 3, Limits(9))
+    begun = {each.id: each for each in await store.claim("the dead", 3, Limits(9))}
+    await store.log(begun[may], "a line\n")
+    await store.log(begun[must_not], "half a line")
     await store.cancel(cancelling)
     await store.orphans("It was stopped.")
+    for number, before in ((may, "a line"), (must_not, "half a line"), (cancelling, "")):
+        *lines, last = (await store.log_of(number)).splitlines()
+        assert lines == ([before] if before else [])
+        assert last.endswith(" It was stopped.")
     assert (await store.get(may)).status == "waiting"
     lost = await store.get(must_not)
     assert lost.status == "error"

@@ -135,6 +135,7 @@ def test_r_declares_by_assignments_of_literals() -> None:
         "f": ("",),
         "text": ("string", "two\nlines"),
         "later": ("integer", 3),
+        "a.b": ("float", 1),
     }
 
 

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from jupyter_dashboards_api.commands.declarations import Parameter
+from jupyter_dashboards_api.commands.declarations import Parameter, declared_in
 from jupyter_dashboards_api.commands.parameters import (
     INJECTED_TAG,
     LANGUAGES,
     MAX_DEPTH,
     TAG,
     assignments,
+    check_names,
     declared,
     literal,
     parsed_arguments,
@@ -230,20 +231,67 @@ def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
         "a b",
         "a-b",
         "1a",
-        "class",
-        "__debug__",
         "a\n",
-        "ä",
         "a;b",
         "a=1;b",
-        "None",
-        "a.b",
+        "a`b",
+        "..1",
+        "...",
+        ".1",
         "x\u2028",
+        "\ud800",
     ],
 )
-def test_names_that_are_no_names_are_refused(name: str) -> None:
+def test_names_that_are_no_names_in_any_language_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest):
         parsed_arguments({name: 1})
+    for language in LANGUAGES:
+        with pytest.raises(InvalidRequest):
+            check_names({name: 1}, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "names", "refused"),
+    [
+        # The last two are read as `if` and `__debug__`.
+        ("python", "größe δ _x from_ match", "a.b class None from lambda __debug__ 𝒊𝒇 __𝒅ebug__"),
+        ("r", "lambda from class is my.var .x _y if", "größe .1 a..b`"),
+        ("julia", "δ größe lambda", "a.b function end"),
+        ("scala", "from lambda in pass", "a.b größe val class"),
+        ("javascript", "from lambda", "a.b größe class"),
+    ],
+)
+def test_which_names_an_argument_can_have_is_the_languages_matter(
+    language: str, names: str, refused: str
+) -> None:
+    for name in names.split():
+        parsed_arguments({name: 1})
+        check_names({name: 1}, language)
+        assert name in assignments({name: 1}, language)
+    for name in refused.split():
+        with pytest.raises(InvalidRequest):
+            check_names({name: 1}, language)
+        with pytest.raises(InvalidRequest):
+            assignments({name: 1}, language)
+
+
+def test_python_takes_the_names_that_it_is_given() -> None:
+    names: dict[str, Any] = {}
+    exec(assignments({"größe": 2, "δ": "x"}, "python"), names)
+    assert (names["größe"], names["δ"]) == (2, "x")
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "names"),
+    [
+        ("python", "größe = 1", ["größe"]),
+        ("r", "my.var <- 1; .x = 2; lambda <- 0.5", ["my.var", ".x", "lambda"]),
+        ("julia", "δ = 1; größe::Int = 2", ["δ", "größe"]),
+    ],
+)
+def test_what_is_declared_can_be_given(language: str, source: str, names: list[str]) -> None:
+    assert [each.name for each in declared_in(source, language)] == names
+    check_names(dict.fromkeys(names, 1), language)
 
 
 @pytest.mark.parametrize("value", ["[1]", "1", '"a"', "{", [1], 3, True, '{"x": "\\ud800"}'])

@@ -82,6 +82,27 @@ async def test_what_is_not_there_is_404_with_and_without_a_slash(
         error_of(await commands.ask("GET", path + slash, api=api), 404)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/1.2/commands/1",
+        "/api/V1.2/commands",
+        "/api/LATEST/commands",
+        "/api/commands",
+        "/api/commands/1/results",
+        "/api/scheduler/",
+        "/api//v1.2/commands",
+        "//api/v1.2/commands/1",
+    ],
+)
+async def test_a_mistaken_address_of_the_api_is_404_in_its_shape_and_leads_nowhere_else(
+    commands: CommandClient, fetch: Fetch, path: str
+) -> None:
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        error_of(await commands.ask(method, "", api=path), 404)
+    assert "token" in error_of(await fetch(path, token=None), 401)
+
+
 async def test_other_methods_of_a_route_that_is_there_are_405(commands: CommandClient) -> None:
     for method, path in (
         ("PUT", "/commands"),

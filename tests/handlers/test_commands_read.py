@@ -138,6 +138,22 @@ async def test_a_command_that_is_cancelled(commands: CommandClient, write_notebo
     assert (await commands.ended(number))["status"] == "cancelled"
     assert error_of(await commands.ask("GET", f"/commands/{number}/results"), 422) == NOT_DONE
     assert (await commands.get(f"/commands/{number}/error_logs")) == {"error_log": ""}
+    log = (await commands.ask("GET", f"/commands/{number}/logs")).body.decode()
+    # What the cell has to say of its interruption comes before the last line.
+    assert log.index("Cancelling.") < log.index("KeyboardInterrupt") < log.index("Cancelled.")
+    assert log.endswith("Cancelled.\n")
+
+
+@pytest.mark.usefixtures("runs")
+async def test_a_line_that_a_cell_leaves_open_is_not_gone_on_with(
+    commands: CommandClient, write_notebook: Write
+) -> None:
+    write_notebook("a.ipynb", new_code_cell("print('x', end='')"), new_code_cell("1"), **PYTHON)
+    number = (await commands.submit(note_id=await commands.note_id("a.ipynb")))["id"]
+    assert (await commands.ended(number))["status"] == "done"
+    lines = (await commands.ask("GET", f"/commands/{number}/logs")).body.decode().splitlines()
+    assert "x" in lines
+    assert all(lines)
 
 
 class TestHeldBack:
@@ -195,12 +211,15 @@ class TestWhileItWaits:
         assert again["kill_succeeded"] is False
         assert isinstance(again["result"], str)
 
-    @pytest.mark.parametrize("body", [{"status": "done"}, {"status": None}, {"status": ["kill"]}])
+    @pytest.mark.parametrize(
+        "body", [{"status": "done"}, {"status": None}, {"status": ["kill"]}, {"name": "kill"}]
+    )
     async def test_another_status_is_422(
         self, commands: CommandClient, number: int, body: Any
     ) -> None:
         error_of(await commands.ask("PUT", f"/commands/{number}", body), 422)
         error_of(await commands.ask("PUT", f"/commands/{number}", b"kill"), 400)
+        assert (await commands.get(f"/commands/{number}"))["status"] == "waiting"
 
     async def test_it_has_no_results_and_no_log_yet(
         self, commands: CommandClient, number: int

@@ -105,6 +105,8 @@ async def test_a_body_that_is_no_json_object_is_400(commands: CommandClient) -> 
     for body in (b"{", b"[]", b'"x"', b"\xff"):
         error_of(await commands.ask("POST", "/scheduler", body), 400)
         error_of(await commands.ask("POST", "/scheduler/preview", body), 400)
+    digits = await commands.ask("POST", "/scheduler", b'{"frequency": ' + b"9" * 5000 + b"}")
+    assert "too many digits" in error_of(digits, 400)
     response = await commands.ask("POST", "/scheduler", b'{"macros": [{"a": NaN}]}')
     error_of(response, 422)
 
