@@ -382,7 +382,12 @@ class PageBrowser(LoggingConfigurable):
             )
         except PlaywrightTimeout:
             self.log.warning("Conversion: the page is drawn before all of it was ready.")
-        await tab.evaluate(in_page.FIT)
+        if kind == "png":
+            # It has no sheets.
+            await tab.evaluate("document.documentElement.dataset.picture = ''")
+        await tab.evaluate(in_page.UNFOLD)
+        if await tab.evaluate(in_page.FIT):
+            self.log.warning("Conversion: an output is more than five times too wide, and cut.")
         await tab.evaluate(in_page.UNPACK)
         boxes = ""
         if not self._has_warned:
