@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
+from typing import Any
+
 from mistune import HTMLRenderer
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from .sanitiser import RESERVED_ID
+
+_TAG = re.compile(r"<[^<>]*>")
 
 
 class _Renderer(IPythonRenderer):
@@ -11,6 +19,13 @@ class _Renderer(IPythonRenderer):
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         return HTMLRenderer.image(self, text, url, title)
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        # What JupyterLab gives it, so that tables of contents lead somewhere.
+        name = html.unescape(_TAG.sub("", text)).strip().replace(" ", "-")
+        is_ours = not name or RESERVED_ID.match(name)
+        told = {} if is_ours else {"id": html.escape(name)}
+        return str(HTMLRenderer.heading(self, text, level, **told))
 
 
 def markdown(source: str) -> str:

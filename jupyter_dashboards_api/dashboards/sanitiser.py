@@ -87,7 +87,7 @@ _FUNCTIONS = frozenset((*ALLOWED["functions"], ""))
 _MEDIA_DATA = re.compile(r"data:(?:image|audio|video)/", re.IGNORECASE)
 _MEDIA_TAGS = frozenset(("img", "audio", "video", "source"))
 # Ours, and those that webpack's containers look for in `window`.
-_RESERVED_ID = re.compile(r"dash-|_|webpack", re.IGNORECASE)
+RESERVED_ID = re.compile(r"dash-|_|webpack", re.IGNORECASE)
 _URL = re.compile(r"url\(\s*[\"']?([^)]?)", re.IGNORECASE)
 
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
@@ -117,7 +117,7 @@ def attribute(tag: str, name: str, value: str) -> str | None:
     if name == "style":
         return declarations(value) or None
     if name == "id":
-        return None if _RESERVED_ID.match(value) else value
+        return None if RESERVED_ID.match(value) else value
     if name == "class":
         # The page's own looks, such as that of its bar.
         kept = [word for word in value.split() if not word.lower().startswith("dash-")]

@@ -148,6 +148,15 @@ def test_a_report_stacks_its_cells_in_notebook_order(site: Site) -> None:
     assert "hidden prose" not in visit.page.content()
 
 
+def test_a_link_leads_to_the_heading_that_it_names(site: Site) -> None:
+    cells = [new_markdown_cell("[there](#A-heading)"), new_markdown_cell("text\n\n" * 80)]
+    site.write("contents.ipynb", *cells, new_markdown_cell("# A *heading*"))
+    page = site.visit("/dashboards/contents.ipynb").page
+    expect(page.locator("#A-heading")).not_to_be_in_viewport()
+    page.get_by_text("there").click()
+    expect(page.locator("#A-heading")).to_be_in_viewport()
+
+
 def test_the_viewer_chooses_among_the_notebook_s_views(site: Site) -> None:
     site.write("views.ipynb", new_markdown_cell("in no view"), *quadrants(), **views())
     visit = still(site, "/dashboards/views?view=report_default")

@@ -99,10 +99,14 @@ async def test_the_text_of_a_wide_table_is_wrapped_before_it_is_made_small(
 async def test_links_to_the_server_s_inner_name_are_text(
     browser: PageBrowser, page: MakePage
 ) -> None:
-    cell = new_markdown_cell("[a](methods.ipynb) [b](?region=north) [c](https://example.org/x)")
-    sheet = read(await browser.draw(page(cell), "pdf")).pages[0]
-    targets = [each.get_object()["/A"]["/URI"] for each in sheet.get("/Annots", [])]
+    links = "[a](methods.ipynb) [b](?region=north) [c](https://example.org/x) [d](#there)"
+    cells = (new_markdown_cell(links), new_markdown_cell("# there"))
+    sheet = read(await browser.draw(page(*cells), "pdf")).pages[0]
+    found = [each.get_object() for each in sheet.get("/Annots", [])]
+    targets = [each["/A"]["/URI"] for each in found if "/A" in each]
     assert targets == ["https://example.org/x"]
+    # Of a heading it is the place in the file.
+    assert len([each for each in found if "/Dest" in each]) == 1
     assert "b" in sheet.extract_text()
 
 
