@@ -269,6 +269,8 @@ class DashboardsHandlerMixin(ExtensionHandlerMixin):
         error = exc_info[1] if exc_info else None
         if status == 401:
             self.set_header("WWW-Authenticate", self.challenge)
+        if status == 405:
+            self.set_header("Allow", ", ".join(sorted(self.permissions)))
         if isinstance(error, TryLater):
             self.set_header("Retry-After", str(error.retry_after))
         if isinstance(error, DashboardsError):

@@ -112,7 +112,10 @@ async def test_other_methods_of_a_route_that_is_there_are_405(commands: CommandC
         ("POST", "/commands/1/results"),
         ("POST", "/notebooks"),
     ):
-        error_of(await commands.ask(method, path), 405)
+        refused = await commands.ask(method, path)
+        error_of(refused, 405)
+        assert "GET" in refused.headers["Allow"].split(", ")
+        assert method not in refused.headers["Allow"].split(", ")
 
 
 async def test_a_key_without_the_scope_is_403_in_the_api_s_shape(
