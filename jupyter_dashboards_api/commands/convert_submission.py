@@ -42,6 +42,7 @@ class ConvertRequest(CommandRequest):
             "showCode": self.show_code,
             "mailIds": self.mail_ids,
             "execute": self.execute,
+            **({"arguments": dict(self.arguments)} if self.execute else {}),
             "retry": self.retry,
         }
 

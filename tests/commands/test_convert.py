@@ -157,6 +157,7 @@ async def test_pdf_and_png_are_the_bytes_of_a_file(
 @pytest.mark.usefixtures("write_note")
 async def test_with_execute_the_notebook_is_run_first_with_arguments(client: CommandClient) -> None:
     command = await convert(client, fileFormat="html", execute=True, arguments={"who": "Ann"})
+    assert command["command"]["arguments"] == {"who": "Ann"}
     html = (await file_of(client, command)).body.decode()
     assert "for Ann" in html
     assert "stored words" not in html
