@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..commands.adding import add_command
@@ -48,24 +48,33 @@ _BROKEN_AGAIN = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
 
-def look(session: Session, moment: datetime, bounds: Bounds) -> tuple[list[int], bool]:
-    """Fires what is due of the schedules that are due, as many as there is time for.
-
-    The ids of the new commands, and whether any schedule was taken up: another server may have them all just now.
-    """
-    due = session.scalars(
+def due_schedules(moment: datetime) -> Select[Schedule]:
+    """Those that one look takes up."""
+    return (
         select(Schedule)
         .where(Schedule.look_at <= moment, Schedule.status == RUNNING)
         .order_by(Schedule.look_at)
         .limit(_AT_ONCE)
-        .with_for_update(skip_locked=True, key_share=True)
+    )
+
+
+def look(
+    session: Session, moment: datetime, bounds: Bounds, lost: Collection[int] = ()
+) -> tuple[list[int], bool]:
+    """Fires what is due of the schedules that are due, as many as there is time for.
+
+    `lost` are the ids of notebooks whose files have vanished (`lost.py`). The ids of the new commands, and whether any
+    schedule was taken up: another server may have them all just now.
+    """
+    due = session.scalars(
+        due_schedules(moment).with_for_update(skip_locked=True, key_share=True)
     ).all()
     made: list[int] = []
     enough = time.monotonic() + bounds.longest.total_seconds()
     for schedule in due:
         try:
             with session.begin_nested():
-                made += fire(session, schedule, moment, bounds)
+                made += fire(session, schedule, moment, bounds, lost)
                 session.flush()
         except _BROKEN:
             # One that can't be fired must not keep the others from it.
@@ -83,7 +92,13 @@ def next_look(session: Session) -> datetime | None:
     return session.scalar(select(func.min(Schedule.look_at)).where(Schedule.look_at.is_not(None)))
 
 
-def fire(session: Session, schedule: Schedule, moment: datetime, bounds: Bounds) -> list[int]:
+def fire(
+    session: Session,
+    schedule: Schedule,
+    moment: datetime,
+    bounds: Bounds,
+    lost: Collection[int] = (),
+) -> list[int]:
     """Makes an action of each nominal time of a schedule that has come and has a place; the ids of their commands."""
     trigger = trigger_of(schedule.trigger)
     free = schedule.concurrency - active(session, schedule.id)
@@ -95,7 +110,7 @@ def fire(session: Session, schedule: Schedule, moment: datetime, bounds: Bounds)
         if nominal is None or nominal > moment:
             schedule.next_time = nominal
             break
-        action = act(session, schedule, nominal)
+        action = act(session, schedule, nominal, lost=lost)
         if action.command_id is not None:
             made.append(action.command_id)
         if action.status != FAILED and action.status != NOT_FOUND:
@@ -145,7 +160,11 @@ def settle(schedule: Schedule, moment: datetime, bounds: Bounds, *, is_full: boo
 
 
 def act(
-    session: Session, schedule: Schedule, nominal: datetime, again: ScheduleAction | None = None
+    session: Session,
+    schedule: Schedule,
+    nominal: datetime,
+    again: ScheduleAction | None = None,
+    lost: Collection[int] = (),
 ) -> ScheduleAction:
     """An action of a nominal time, with its command, or waiting for its files; of an action that is run `again`, a rerun of it."""
     if again is None:
@@ -162,14 +181,16 @@ def act(
     if read_files(schedule.fields.get("dependency_info")):
         action.status = WAITING_FOR_DEPENDENCIES
     else:
-        command(session, schedule, action)
+        command(session, schedule, action, lost)
     return action
 
 
-def command(session: Session, schedule: Schedule, action: ScheduleAction) -> None:
+def command(
+    session: Session, schedule: Schedule, action: ScheduleAction, lost: Collection[int] = ()
+) -> None:
     """Makes an action's command; where that can't be done, the action says why."""
     notebook = session.get(Notebook, schedule.notebook_id) if schedule.notebook_id else None
-    if notebook is None or notebook.deleted_at is not None:
+    if notebook is None or notebook.deleted_at is not None or notebook.id in lost:
         action.status, action.reason = NOT_FOUND, "The schedule's notebook is not there any more."
         return
     try:

@@ -17,6 +17,7 @@ from ..commands.models import CommandInfo
 from ..database.engine import Database
 from ..errors import DashboardsError
 from .janitor import Janitor
+from .lost import LostNotebooks
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
 from .notifier import NotificationInfo, Notifier
 from .store import ScheduleStore
@@ -86,8 +87,9 @@ class SchedulesManager(LoggingConfigurable):
             most_schedules=self.max_schedules,
         )
         self.store = ScheduleStore(database, self._bounds)
+        self.lost = LostNotebooks(database, self._is_notebook)
         self.waiting = WaitingActions(
-            database, self._is_there, timedelta(seconds=self.dependency_poll)
+            database, self._is_there, timedelta(seconds=self.dependency_poll), self.lost
         )
         self.notifier = Notifier(
             database,
@@ -125,7 +127,7 @@ class SchedulesManager(LoggingConfigurable):
     async def _look(self, moment: datetime) -> datetime | None:
         if not self.commands.runs_here:
             return moment + timedelta(seconds=ELSEWHERE)
-        found = await self.store.look(moment)
+        found = await self.store.look(moment, await self.lost.of_due(moment))
         await self.commands.added(found.command_ids)
         if found.waits_for_files:
             self._files.wake()
@@ -144,6 +146,9 @@ class SchedulesManager(LoggingConfigurable):
 
     async def _is_there(self, path: str) -> bool:
         return await self.commands.contents.stat(path) is not None
+
+    async def _is_notebook(self, path: str) -> bool:
+        return await self.commands.contents.is_notebook(path)
 
     def _ended(self, command: CommandInfo) -> None:
         if command.callback_url or command.mail_to:
@@ -189,7 +194,9 @@ class SchedulesManager(LoggingConfigurable):
         Raises `NotFound`, `InvalidRequest` when it has been run too often, `Unavailable` when another server runs commands.
         """
         self.commands.require_turn()
-        action = await self.store.rerun(action_id, self.max_reruns)
+        before = await self.store.action(action_id)
+        lost = await self.lost.of_schedule(before.schedule_id)
+        action = await self.store.rerun(action_id, self.max_reruns, lost)
         await self._made(action)
         return action
 
@@ -199,7 +206,8 @@ class SchedulesManager(LoggingConfigurable):
         Raises `NotFound`, and `Unavailable` when another server runs commands.
         """
         self.commands.require_turn()
-        action = await self.store.run_now(schedule_id)
+        lost = await self.lost.of_schedule(schedule_id)
+        action = await self.store.run_now(schedule_id, lost)
         await self._made(action)
         return action
 

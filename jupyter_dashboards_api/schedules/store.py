@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from ..database.tables import Notebook, now
 from ..errors import Conflict, InvalidRequest, NotFound
 from . import firing, telling
 from .models import (
+    FAILED,
     GOING,
     KILLED,
     RUNNING,
@@ -191,11 +192,11 @@ class ScheduleStore:
 
         return await self._database.write(work)
 
-    async def look(self, moment: datetime) -> Look:
-        """Fires what is due, and notes who is to be told of what has ended."""
+    async def look(self, moment: datetime, lost: Collection[int] = ()) -> Look:
+        """Fires what is due, and notes who is to be told of what has ended. `lost`: notebooks that have vanished."""
 
         def work(session: Session) -> Look:
-            made, has_fired = firing.look(session, moment, self._bounds)
+            made, has_fired = firing.look(session, moment, self._bounds, lost)
             session.flush()
             noted, is_more = telling.tell(session, moment)
             noted += telling.digest(session, moment)
@@ -250,7 +251,7 @@ class ScheduleStore:
         query = query.order_by(ScheduleAction.id.desc()).limit(limit + 1).offset(offset)
 
         def look(session: Session) -> tuple[list[ActionInfo], bool]:
-            rows = [action_info(row, status) for row, status in session.execute(query)]
+            rows = [action_info(*row) for row in session.execute(query)]
             return rows[:limit], len(rows) > limit
 
         return await self._database.read(look)
@@ -294,7 +295,7 @@ class ScheduleStore:
         """An action. Raises `NotFound`."""
         return await self._database.read(lambda session: found_action(session, action_id))
 
-    async def rerun(self, action_id: int, most: int) -> ActionInfo:
+    async def rerun(self, action_id: int, most: int, lost: Collection[int] = ()) -> ActionInfo:
         """Runs an action again, now. Raises `NotFound`, and `InvalidRequest` beyond `most` reruns of one nominal time."""
 
         def work(session: Session) -> ActionInfo:
@@ -304,7 +305,7 @@ class ScheduleStore:
             if not found_action(session, action_id).is_final:
                 raise InvalidRequest("The action has not ended; it can be run again when it has.")
             schedule = found(session, again.schedule_id, lock=True)
-            action = firing.act(session, schedule, again.nominal_time, again)
+            action = firing.act(session, schedule, again.nominal_time, again, lost)
             if action.rerun_number > most:
                 raise InvalidRequest(f"An action can be run again {most} times at most.")
             session.flush()
@@ -312,14 +313,14 @@ class ScheduleStore:
 
         return await self._database.write(work)
 
-    async def run_now(self, schedule_id: int) -> ActionInfo:
+    async def run_now(self, schedule_id: int, lost: Collection[int] = ()) -> ActionInfo:
         """An action of a schedule now, besides its nominal times. Raises `NotFound`."""
 
         def work(session: Session) -> ActionInfo:
             schedule = found(session, schedule_id, lock=True)
             if schedule.status == KILLED:
                 raise InvalidRequest("The schedule is KILLED: make a new one.")
-            action = firing.act(session, schedule, now())
+            action = firing.act(session, schedule, now(), lost=lost)
             session.flush()
             return found_action(session, action.id)
 
@@ -342,8 +343,8 @@ def found_action(session: Session, action_id: int) -> ActionInfo:
     return action_info(*row)
 
 
-def _actions() -> Select[ScheduleAction, str | None]:
-    return select(ScheduleAction, Command.status).outerjoin(
+def _actions() -> Select[ScheduleAction, str | None, Any]:
+    return select(ScheduleAction, Command.status, Command.error).outerjoin(
         Command, Command.id == ScheduleAction.command_id
     )
 
@@ -409,8 +410,9 @@ def info(row: Schedule) -> ScheduleInfo:
     )
 
 
-def action_info(row: ScheduleAction, status: str | None) -> ActionInfo:
-    """An action as plain data; `status` is that of its command."""
+def action_info(row: ScheduleAction, status: str | None, error: Any) -> ActionInfo:
+    """An action as plain data; `status` and `error` are those of its command."""
+    why = error.get("message") if status == FAILED and isinstance(error, Mapping) else None
     return ActionInfo(
         id=row.id,
         schedule_id=row.schedule_id,
@@ -420,6 +422,6 @@ def action_info(row: ScheduleAction, status: str | None) -> ActionInfo:
         rerun_of=row.rerun_of,
         command_id=row.command_id,
         status=row.status or status or "",
-        reason=row.reason,
+        reason=row.reason or str(why or ""),
         created_at=row.created_at,
     )

@@ -17,6 +17,7 @@ from ..database.schedule_tables import Schedule, ScheduleAction
 from ..errors import DashboardsError, InvalidRequest
 from . import firing
 from .dependencies import files_at, not_there, read_files, until
+from .lost import LostNotebooks
 from .models import CANCELLED, KILLED, NOT_FOUND, WAITING_FOR_DEPENDENCIES, FilesLook
 from .triggers import trigger_of
 
@@ -28,6 +29,7 @@ class Waiting:
     """An action, the files that it waits for, and until when."""
 
     action_id: int
+    schedule_id: int
     files: tuple[str, ...]
     until: datetime
 
@@ -35,11 +37,18 @@ class Waiting:
 class WaitingActions:
     """Looks for the files; several servers may do so at once."""
 
-    def __init__(self, database: Database, is_there: IsThere, again: timedelta) -> None:
-        """`again` is the time between two looks while an action waits."""
+    def __init__(
+        self,
+        database: Database,
+        is_there: IsThere,
+        again: timedelta,
+        lost: LostNotebooks | None = None,
+    ) -> None:
+        """`again` is the time between two looks while an action waits. Without `lost` no notebook counts as vanished."""
         self._database = database
         self._is_there = is_there
         self._again = again
+        self._lost = lost
 
     async def look(self, moment: datetime) -> FilesLook:
         """Makes the commands of those whose files are there, and ends those that have waited for too long."""
@@ -48,7 +57,7 @@ class WaitingActions:
         for each in await self._database.read(_waiting):
             missing = await self.missing(each.files)
             if not missing:
-                command_id = await self._release(each.action_id)
+                command_id = await self._release(each)
                 made += [command_id] if command_id is not None else []
                 has_ended |= command_id is None
             elif each.until <= moment:
@@ -84,9 +93,12 @@ class WaitingActions:
 
         return await self._database.write(work)
 
-    async def _release(self, action_id: int) -> int | None:
+    async def _release(self, waiting: Waiting) -> int | None:
+        of = waiting.schedule_id
+        lost = await self._lost.of_schedule(of) if self._lost is not None else ()
+
         def work(session: Session) -> int | None:
-            found = _locked(session, action_id)
+            found = _locked(session, waiting.action_id)
             if found is None:
                 return None
             schedule, action = found
@@ -94,7 +106,7 @@ class WaitingActions:
             if schedule.status == KILLED and action.rerun_of is None:
                 _end(session, action, CANCELLED, "The schedule was killed.")
                 return None
-            firing.command(session, schedule, action)
+            firing.command(session, schedule, action, lost)
             if action.command_id is None:
                 free(session, schedule.id)
             return action.command_id
@@ -158,7 +170,8 @@ def _waiting(session: Session) -> list[Waiting]:
         # One that can't be read must not keep the others from their files.
         with contextlib.suppress(InvalidRequest):
             files = wanted_files(schedule.fields, schedule.trigger, action.nominal_time)
-            found.append(Waiting(action.id, files, until(action.created_at, schedule.fields)))
+            end = until(action.created_at, schedule.fields)
+            found.append(Waiting(action.id, schedule.id, files, end))
     return found
 
 

@@ -13,6 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from jupyter_dashboards_api.errors import Unavailable
+from jupyter_dashboards_api.schedules import lost
 from tests.conftest import Write
 
 from .command_client import CommandClient, error_of
@@ -328,12 +329,40 @@ async def test_a_failure_and_a_notebook_that_is_gone_are_told_by_the_action(
     (failed,) = await actions_of(commands, failing, done=1)
     assert failed["status"] == "error"
     assert failed["command"]["error"]["ename"] == "ZeroDivisionError"
+    assert failed["reason"] == failed["command"]["error"]["message"]
     await dashboards.commands.contents.delete("failing.ipynb")
     # The registry is told of it by the contents manager.
     await dashboards.access.notebooks.informed()
     gone = await ask(commands, "POST", f"/actions/{failed['id']}/rerun")
     assert (gone["status"], gone["done"], gone["command"]) == ("not_found", True, None)
     assert gone["reason"]
+
+
+async def test_a_notebook_whose_file_has_vanished_is_not_found_and_makes_no_command(
+    make: Make,
+    commands: CommandClient,
+    dashboards: Any,
+    jp_root_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lost, "PATIENCE", 60.0)
+    once = {"end_time": "2012-07-01T02:00Z", "time_out": 5}
+    by_id = await make(**once)
+    await make(**once, command_type="JupyterNotebookCommand", command={"path": "a.ipynb"})
+    (jp_root_dir / "there.csv").write_text("1")
+    await make(**once, dependency_info={"files": ["there.csv"]})
+    (jp_root_dir / "a.ipynb").unlink()
+    # Due ones, one of which waits for its file first; by hand; and again.
+    await dashboards.schedules._look(datetime.now(UTC))
+    await dashboards.schedules._look_for_files(datetime.now(UTC))
+    by_hand = await ask(commands, "POST", f"/scheduler/{by_id['id']}/run")
+    await ask(commands, "POST", f"/actions/{by_hand['id']}/rerun")
+    actions = (await commands.get("/actions"))["actions"]
+    assert len(actions) == 5
+    for each in actions:
+        assert (each["status"], each["done"], each["command"]) == ("not_found", True, None)
+        assert each["reason"] == "The schedule's notebook is not there any more."
+    assert (await commands.get("/commands"))["commands"] == []
 
 
 async def test_actions_come_in_pages(make: Make, commands: CommandClient, fires: None) -> None:
