@@ -65,10 +65,15 @@ def files_at(files: Sequence[str], nominal: datetime, zone: ZoneInfo) -> tuple[s
     return tuple(_PART_OF_TIME.sub(put, file) for file in files)
 
 
+def time_out(fields: Mapping[str, Any]) -> int:
+    """How many minutes an action waits for its files; with 0 they must be there at the first look."""
+    given = fields.get("time_out")
+    return DEFAULT_TIME_OUT if given is None or given == "" else int(given)
+
+
 def until(created_at: datetime, fields: Mapping[str, Any]) -> datetime:
     """How long an action waits for its files."""
-    minutes = int(fields.get("time_out") or 0)
-    return created_at + timedelta(minutes=minutes or DEFAULT_TIME_OUT)
+    return created_at + timedelta(minutes=time_out(fields))
 
 
 def not_there(missing: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from ..commands.models import FINAL as ENDED
 from ..commands.wire import MAX_NUMBER, nominal_time, read_flag, read_number, timestamp, user_id
 from ..database.schedule_tables import MAIL
 from ..errors import InvalidRequest, Unreadable
-from .dependencies import DEFAULT_TIME_OUT, missing_of
+from .dependencies import missing_of, time_out
 from .models import (
     DONE,
     KILLED,
@@ -140,7 +140,7 @@ def schedule_model(schedule: ScheduleInfo) -> dict[str, Any]:
         "retry_delay": _whole(schedule.body, "retry_delay"),
         "concurrency": schedule.concurrency,
         "execution_order": fields.get("execution_order"),
-        "time_out": _whole(fields, "time_out") or DEFAULT_TIME_OUT,
+        "time_out": time_out(fields),
         "dependency_info": fields.get("dependency_info") or {},
         "notification": notice,
         **{

@@ -86,6 +86,7 @@ async def test_the_unit_is_days_the_zone_utc_and_the_name_the_id_unless_they_are
     assert (made["time_unit"], made["time_zone"]) == ("days", "UTC")
     assert made["name"] == str(made["id"])
     assert (made["concurrency"], made["no_catch_up"], made["time_out"]) == (1, False, 1440)
+    assert (await make_schedule(time_out=0))["time_out"] == 0
     assert made["can_notify"] is False
 
 

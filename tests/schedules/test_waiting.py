@@ -44,12 +44,12 @@ def waiting(database: Database, there: set[str]) -> WaitingActions:
 
 
 async def one(
-    database: Database, schedules: ScheduleStore, *files: str, **fields: Any
+    database: Database, schedules: ScheduleStore, *files: str, time_out: Any = 10
 ) -> ScheduleInfo:
     """A schedule of which an action waits for files, ten minutes at most."""
-    waits = {"dependency_info": {"files": list(files)}, "time_out": 10}
-    number = await notebook(database)
-    (schedule,) = await schedules.create([hourly(number, fields=waits, **fields)])
+    waits = {"dependency_info": {"files": list(files)}, "time_out": time_out}
+    number = await notebook(database, f"{'-'.join(files)}.ipynb")
+    (schedule,) = await schedules.create([hourly(number, fields=waits)])
     found = await schedules.look(NOON)
     assert found.waits_for_files
     assert found.command_ids == ()
@@ -102,9 +102,28 @@ async def test_the_run_of_a_killed_schedule_waits_no_more(
     assert await made(database) == []
 
 
-@pytest.mark.parametrize("minutes", ["0", 0, None, "", "1440"])
+@pytest.mark.parametrize("minutes", [None, "", "1440"])
 def test_a_time_out_of_nothing_is_that_of_a_day(minutes: Any) -> None:
     assert until(NOON, {"time_out": minutes}) == NOON + timedelta(days=1)
+
+
+@pytest.mark.parametrize("minutes", ["0", 0])
+async def test_with_a_time_out_of_0_the_files_must_be_there_at_the_first_look(
+    database: Database,
+    schedules: ScheduleStore,
+    waiting: WaitingActions,
+    there: set[str],
+    minutes: Any,
+) -> None:
+    there.add("b.csv")
+    for file in ("a.csv", "b.csv"):
+        await one(database, schedules, file, time_out=minutes)
+    looked = await waiting.look(now())
+    assert (len(looked.command_ids), looked.next_look) == (1, None)
+    assert await statuses(schedules) == [
+        ("waiting", ""),
+        ("not_found", "Not there in time:\na.csv"),
+    ]
 
 
 async def test_a_rerun_waits_too(
