@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from ..commands.models import FINAL as ENDED
 from ..database.command_tables import Command
 from ..database.schedule_tables import MAIL, WEBHOOK, Notification, Schedule, ScheduleAction
+from ..database.tables import Notebook
 from ..errors import DashboardsError
 from .models import WAITING_FOR_DEPENDENCIES
 from .notices import Notice, Run, digest_of, mail_of, next_digest, notice_of, webhook_message
@@ -53,10 +54,11 @@ def tell(session: Session, moment: datetime) -> tuple[int, bool]:
         .limit(_AT_ONCE)
         .with_for_update(of=ScheduleAction, skip_locked=True)
     ).all()
-    for action, schedule, command in found:
+    for action, schedule, command, notebook in found:
         action.told_at = moment
         with _apart(session, schedule):
-            noted += _tell_one(session, schedule, action, command, moment)
+            run = _run(action, schedule, command, notebook)
+            noted += _tell_one(session, schedule, action, run, moment)
     return noted, len(found) == _AT_ONCE
 
 
@@ -110,10 +112,9 @@ def _tell_one(
     session: Session,
     schedule: Schedule,
     action: ScheduleAction,
-    command: Command | None,
+    run: Run,
     moment: datetime,
 ) -> int:
-    run = _run(action, schedule, command)
     notice, noted = _notice(schedule), 0
     if _concerns(notice, run):
         if notice.digest is not None:
@@ -137,7 +138,7 @@ def _tell_collected(session: Session, schedule: Schedule) -> bool:
         .order_by(ScheduleAction.id)
         .limit(_MOST_OF_A_DIGEST)
     ).all()
-    for action, _, _ in rows:
+    for action, *_ in rows:
         action.collected_at = None
     # By what is asked for now: since then it may have been edited.
     wanted = [run for run in (_run(*row) for row in rows) if _concerns(notice, run)]
@@ -176,15 +177,23 @@ def _notice(schedule: Schedule) -> Notice:
     return notice_of(schedule.fields.get("notification"))
 
 
-def _runs() -> Select[ScheduleAction, Schedule, Command]:
+def _runs() -> Select[ScheduleAction, Schedule, Command, Notebook]:
     return (
-        select(ScheduleAction, Schedule, Command)
+        select(ScheduleAction, Schedule, Command, Notebook)
         .join(Schedule, Schedule.id == ScheduleAction.schedule_id)
         .outerjoin(Command, Command.id == ScheduleAction.command_id)
+        .outerjoin(Notebook, Notebook.id == Schedule.notebook_id)
     )
 
 
-def _run(action: ScheduleAction, schedule: Schedule, command: Command | None) -> Run:
+def _run(
+    action: ScheduleAction,
+    schedule: Schedule,
+    command: Command | None,
+    notebook: Notebook | None,
+) -> Run:
+    # Where there is no command, the notebook where it lies, or was when it vanished.
+    source = command or notebook
     error: Mapping[str, Any] = (command.error if command is not None else None) or {}
     return Run(
         schedule_id=schedule.id,
@@ -195,7 +204,7 @@ def _run(action: ScheduleAction, schedule: Schedule, command: Command | None) ->
         command_id=action.command_id,
         status=action.status or (command.status if command is not None else ""),
         reason=action.reason or str(error.get("message", "")),
-        path=command.path if command is not None else "",
+        path=source.path if source is not None else "",
         started_at=command.started_at if command is not None else None,
         ended_at=command.ended_at if command is not None else None,
     )

@@ -25,7 +25,7 @@ from jupyter_dashboards_api.schedules.store import ScheduleStore
 from jupyter_dashboards_api.schedules.wire import notification_model
 
 from ..commands.smtp import mail_server
-from .notifications import LONG, TOLD, notifier_of, run, states
+from .notifications import LONG, SECRET, TOLD, notifier_of, run, states
 from .receivers import receiver
 from .test_firing import HOUR, NOON, hourly, notebook
 
@@ -185,13 +185,18 @@ async def test_what_was_never_a_run_is_told_too(
     database: Database, schedules: ScheduleStore, commands: CommandStore
 ) -> None:
     number = await notebook(database)
-    await schedules.create([hourly(number, name="Sales", fields={"notification": TOLD})])
-    await database.execute(update(Notebook).values(deleted_at=now()))
-    await schedules.look(NOON)
-    await schedules.look(NOON)
-    async with mail_server() as mail, notifier_of(database, mail) as notifier:
+    async with mail_server() as mail, notifier_of(database, mail) as notifier, receiver() as hook:
+        fields = {"notification": TOLD, "webhook": {"url": hook.url}}
+        await schedules.create([hourly(number, name="Sales", fields=fields, webhook_secret=SECRET)])
+        await database.execute(update(Notebook).values(deleted_at=now()))
+        await schedules.look(NOON)
+        await schedules.look(NOON)
         await notifier.look(now() + timedelta(seconds=1))
-    assert [message["Subject"] for message in mail.messages] == ["Sales: run 1 failed"]
+    (message,) = mail.messages
+    assert message["Subject"] == "Sales: run 1 failed"
+    assert "Notebook: a.ipynb" in message.get_content()
+    ((_, body),) = hook.calls
+    assert json.loads(body)["data"]["path"] == "a.ipynb"
 
 
 @pytest.mark.parametrize(
