@@ -18,7 +18,7 @@ from ..errors import DashboardsError, InvalidRequest
 from . import firing
 from .dependencies import files_at, not_there, read_files, until
 from .lost import LostNotebooks
-from .models import CANCELLED, KILLED, NOT_FOUND, WAITING_FOR_DEPENDENCIES, FilesLook
+from .models import CANCELLED, KILLED, NOT_FOUND, SUSPENDED, WAITING_FOR_DEPENDENCIES, FilesLook
 from .triggers import trigger_of
 
 IsThere = Callable[[str], Awaitable[bool]]
@@ -32,6 +32,8 @@ class Waiting:
     schedule_id: int
     files: tuple[str, ...]
     until: datetime
+    is_held: bool
+    """Whether it makes no command now even if they are there."""
 
 
 class WaitingActions:
@@ -56,7 +58,9 @@ class WaitingActions:
         still = has_ended = False
         for each in await self._database.read(_waiting):
             missing = await self.missing(each.files)
-            if not missing:
+            if not missing and each.is_held:
+                still = True
+            elif not missing:
                 command_id = await self._release(each)
                 made += [command_id] if command_id is not None else []
                 has_ended |= command_id is None
@@ -105,6 +109,9 @@ class WaitingActions:
             # Not a rerun: somebody has asked for it, and without files it would run as well.
             if schedule.status == KILLED and action.rerun_of is None:
                 _end(session, action, CANCELLED, "The schedule was killed.")
+                return None
+            if _is_held(schedule, action):
+                # It was suspended just now.
                 return None
             firing.command(session, schedule, action, lost)
             if action.command_id is None:
@@ -158,6 +165,13 @@ def _locked(session: Session, action_id: int) -> tuple[Schedule, ScheduleAction]
     return schedule, action
 
 
+def _is_held(schedule: Schedule, action: ScheduleAction) -> bool:
+    """Whether an action waits until its schedule goes on. Not one that somebody has asked for, by hand or again."""
+    # Nominal times are on whole seconds, unlike the moment at which somebody asks.
+    is_asked_for = action.rerun_of is not None or action.nominal_time.microsecond != 0
+    return schedule.status == SUSPENDED and not is_asked_for
+
+
 def _waiting(session: Session) -> list[Waiting]:
     rows = session.execute(
         select(ScheduleAction, Schedule)
@@ -171,7 +185,8 @@ def _waiting(session: Session) -> list[Waiting]:
         with contextlib.suppress(InvalidRequest):
             files = wanted_files(schedule.fields, schedule.trigger, action.nominal_time)
             end = until(action.created_at, schedule.fields)
-            found.append(Waiting(action.id, schedule.id, files, end))
+            held = _is_held(schedule, action)
+            found.append(Waiting(action.id, schedule.id, files, end, held))
     return found
 
 

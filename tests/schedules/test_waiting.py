@@ -102,6 +102,45 @@ async def test_the_run_of_a_killed_schedule_waits_no_more(
     assert await made(database) == []
 
 
+async def test_the_run_of_a_suspended_schedule_waits_on_and_its_time_out_counts(
+    database: Database, schedules: ScheduleStore, waiting: WaitingActions, there: set[str]
+) -> None:
+    number = (await one(database, schedules, "a.csv")).id
+    late = (await one(database, schedules, "b.csv")).id
+    for each in (number, late):
+        await schedules.set_status(each, "SUSPENDED")
+    there.add("a.csv")
+    moment = now() + 11 * MINUTE
+    looked = await waiting.look(moment)
+    assert (looked.command_ids, looked.next_look) == ((), moment + MINUTE)
+    assert await statuses(schedules) == [
+        ("not_found", "Not there in time:\nb.csv"),
+        ("waiting for dependencies", ""),
+    ]
+    # What somebody asks for runs, as it does without files.
+    by_hand = await schedules.run_now(number)
+    assert by_hand.status == "waiting for dependencies"
+    assert len((await waiting.look(now())).command_ids) == 1
+    assert (await schedules.action(by_hand.id)).command_id is not None
+    await schedules.set_status(number, "RUNNING")
+    assert len((await waiting.look(now())).command_ids) == 1
+    assert (await waiting.look(now())).next_look is None
+
+
+async def test_a_run_whose_schedule_is_suspended_when_its_files_have_come_waits_on(
+    database: Database, schedules: ScheduleStore
+) -> None:
+    schedule = await one(database, schedules, "a.csv")
+
+    async def is_there(path: str) -> bool:
+        await schedules.set_status(schedule.id, "SUSPENDED")
+        return True
+
+    looked = await WaitingActions(database, is_there, MINUTE).look(now())
+    assert looked.command_ids == ()
+    assert await statuses(schedules) == [("waiting for dependencies", "")]
+
+
 @pytest.mark.parametrize("minutes", [None, "", "1440"])
 def test_a_time_out_of_nothing_is_that_of_a_day(minutes: Any) -> None:
     assert until(NOON, {"time_out": minutes}) == NOON + timedelta(days=1)
