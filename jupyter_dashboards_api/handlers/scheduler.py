@@ -20,7 +20,7 @@ from ..schedules.editing import (
     tells_secret,
 )
 from ..schedules.models import SCHEDULER, ScheduleInfo
-from ..schedules.requests import FIELDS, ScheduleRequest, trigger_request
+from ..schedules.requests import FIELDS, ScheduleRequest, plan_request
 from ..schedules.store import ScheduleFilter
 from ..schedules.triggers import trigger_of
 from ..schedules.wire import (
@@ -170,7 +170,7 @@ class ScheduleOwnerHandler(SchedulerAPIHandler):
 
 
 class SchedulePreviewHandler(SchedulerAPIHandler):
-    """`/api/v1.2/scheduler/preview`: the next nominal times of a schedule that would be made."""
+    """`/api/v1.2/scheduler/preview`: the nominal times that a schedule would run first that would be made."""
 
     @authenticated
     async def get(self) -> None:
@@ -182,8 +182,13 @@ class SchedulePreviewHandler(SchedulerAPIHandler):
 
     async def _preview(self, fields: Mapping[str, Any]) -> None:
         now, count = datetime.now(UTC), read_count(fields.get("count"))
-        trigger, _ = trigger_request(fields, now)
-        self.send(await asyncio.to_thread(preview_model, trigger, now, count))
+        trigger, since, catch_up = plan_request(fields, now)
+
+        def look() -> dict[str, Any]:
+            first = self.schedules.first_time(trigger, since, catch_up, now)
+            return preview_model(trigger, first, count)
+
+        self.send(await asyncio.to_thread(look))
 
 
 class ScheduleTimesHandler(SchedulerAPIHandler):
@@ -195,7 +200,7 @@ class ScheduleTimesHandler(SchedulerAPIHandler):
         count = read_count(self.get_query_argument("count", ""))
         trigger, now = trigger_of(schedule.trigger), datetime.now(UTC)
         found = await asyncio.to_thread(
-            preview_model, trigger, now, 0 if schedule.is_final else count
+            preview_model, trigger, None if schedule.is_final else now, count
         )
         self.send({"id": schedule.id, "status": schedule.status, **found})
 

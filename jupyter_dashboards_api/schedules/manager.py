@@ -18,10 +18,12 @@ from ..database.engine import Database
 from ..errors import DashboardsError
 from .janitor import Janitor
 from .lost import LostNotebooks
+from .missed import first_to_run
 from .models import ActionInfo, Bounds, NewSchedule, ScheduleInfo
 from .notifier import NotificationInfo, Notifier
 from .store import ScheduleStore
 from .ticker import ELSEWHERE, Ticker
+from .triggers import Trigger
 from .waiting import WaitingActions
 
 
@@ -163,6 +165,15 @@ class SchedulesManager(LoggingConfigurable):
         with contextlib.suppress(DashboardsError):
             await self.store.freed(command_id)
             self._ticker.wake()
+
+    def first_time(
+        self, trigger: Trigger, since: datetime, catch_up: str, moment: datetime
+    ) -> datetime | None:
+        """The first nominal time that a schedule runs which is made at a moment. None: there is none. For a thread."""
+        first = trigger.first(since)
+        if first is None:
+            return None
+        return first_to_run(trigger, first, moment, catch_up, self._bounds)
 
     async def create(
         self, new: Sequence[NewSchedule], *, replacing: bool = False

@@ -94,10 +94,7 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
         json.dumps(fields, allow_nan=False)
     except ValueError:
         raise InvalidSchedule("NaN and infinities can't be stored.") from None
-    trigger, since = trigger_request(fields, now)
-    no_catch_up = flag(fields, "no_catch_up", default=False)
-    if no_catch_up:
-        since = max(since, now - _JUST_NOW)
+    trigger, since, catch_up = plan_request(fields, now)
     if isinstance(trigger, Every):
         # What counts from now on counts so after an edit too.
         fields.setdefault("start_time", f"{now:%Y-%m-%dT%H:%MZ}")
@@ -130,7 +127,7 @@ def schedule_request(given: Mapping[str, Any], now: datetime) -> ScheduleRequest
         body=body,
         trigger=trigger,
         since=since,
-        catch_up="none" if no_catch_up else "all",
+        catch_up=catch_up,
         concurrency=number(fields, "concurrency", least=1, most=MAX_CONCURRENCY) or 1,
         webhook=webhook,
         webhook_secret=secret,
@@ -158,8 +155,18 @@ def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return {**after, **changes}
 
 
-def trigger_request(fields: Mapping[str, Any], now: datetime) -> tuple[Trigger, datetime]:
-    """When a schedule is due, and the time before which no nominal time counts. Raises `InvalidSchedule`."""
+def plan_request(fields: Mapping[str, Any], now: datetime) -> tuple[Trigger, datetime, str]:
+    """When a schedule is due, the time before which no nominal time counts, and which of those that were missed still run.
+
+    Raises `Unreadable`.
+    """
+    trigger, since = _trigger_request(fields, now)
+    if flag(fields, "no_catch_up", default=False):
+        return trigger, max(since, now - _JUST_NOW), "none"
+    return trigger, since, "all"
+
+
+def _trigger_request(fields: Mapping[str, Any], now: datetime) -> tuple[Trigger, datetime]:
     zone = fields.get("time_zone") or "UTC"
     expression = fields.get("cron_expression")
     try:

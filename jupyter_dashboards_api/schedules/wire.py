@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..commands.models import FINAL as ENDED
@@ -261,9 +261,9 @@ def told_model(told: NotificationInfo) -> dict[str, Any]:
     }
 
 
-def preview_model(trigger: Trigger, after: datetime, count: int) -> dict[str, Any]:
-    """The next nominal times after an instant, in UTC and as the zone's clock shows them."""
-    times = next_times(trigger, after, count)
+def preview_model(trigger: Trigger, since: datetime | None, count: int) -> dict[str, Any]:
+    """The nominal times from an instant on, in UTC and as the zone's clock shows them; none where it is None."""
+    times = next_times(trigger, since - timedelta.resolution, count) if since is not None else []
     return {
         "time_zone": trigger.zone.key,
         "times": [nominal_time(each) for each in times],

@@ -356,6 +356,42 @@ async def test_a_preview_has_the_next_times_in_utc_and_on_the_zone_s_clock(
     error_of(await commands.ask("GET", "/scheduler/preview?frequency=x"), 422)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"no_catch_up": True},
+        {"start_time": "2012-07-01T12:00Z", "end_time": "2013-07-01T12:00Z"},
+        {"start_time": "2012-07-01T12:00Z", "no_catch_up": True},
+        {"start_time": "2999-07-01T12:00Z"},
+        {"frequency": None, "cron_expression": "0 0 12 * * ?"},
+    ],
+)
+async def test_a_preview_begins_with_what_a_schedule_of_its_fields_runs_first(
+    commands: CommandClient, make_schedule: Make, fields: dict[str, Any]
+) -> None:
+    fields = {"frequency": 1, "start_time": None, **fields}
+    while True:
+        before = f"{datetime.now(UTC):%H:%M}"
+        made = await make_schedule(**fields)
+        response = await commands.ask("POST", "/scheduler/preview", {**fields, "count": 1})
+        # Starts are in minutes, and one may have begun meanwhile.
+        if f"{datetime.now(UTC):%H:%M}" == before:
+            break
+    assert json.loads(response.body)["times"] == [made["next_materialized_time"]]
+
+
+async def test_a_preview_leaves_out_what_is_not_made_up_for(
+    commands: CommandClient, dashboards: Any
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=5000, minutes=-10)
+    query = f"frequency=1&start_time={start:%Y-%m-%dT%H:%MZ}&count=1"
+    found = await commands.get(f"/scheduler/preview?{query}")
+    first = datetime.fromisoformat(found["times"][0])
+    most = dashboards.schedules.max_missed_runs
+    assert first == (start + timedelta(days=5000 - most)).replace(second=0, microsecond=0)
+
+
 async def test_the_secret_of_a_webhook_is_told_once(
     make_schedule: Make, commands: CommandClient
 ) -> None:
