@@ -50,6 +50,10 @@ def new_schedule(request: ScheduleRequest, owner: str, notebook_id: int | None) 
 def edited(schedule: ScheduleInfo, changes: Mapping[str, Any], now: datetime) -> ScheduleRequest:
     """What a schedule asks for after an edit that says only what changes. Raises `InvalidSchedule`."""
     request = schedule_request(merged(schedule.fields, changes), now)
+    if changes.get("start_time") is not None and _is_same_start(schedule, request.trigger):
+        # As the view writes a start that clocks skip, it would be another time of day ever after.
+        changes = {name: value for name, value in changes.items() if name != "start_time"}
+        request = schedule_request(merged(schedule.fields, changes), now)
     trigger = request.trigger.as_dict()
     if trigger != schedule.trigger:
         require_a_run(request.trigger, _since(schedule, trigger, now))
@@ -122,6 +126,15 @@ def _since(schedule: ScheduleInfo, trigger: Mapping[str, Any], now: datetime) ->
 
 def _endless(trigger: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in trigger.items() if name not in _ENDS}
+
+
+def _is_same_start(schedule: ScheduleInfo, trigger: Trigger) -> bool:
+    """Whether an edit's start is the instant and on the clock of the present one."""
+    before = trigger_of(schedule.trigger)
+    if not isinstance(trigger, Every) or not isinstance(before, Every):
+        return False
+    starts = [exact_instant(each.start, each.zone) for each in (trigger, before)]
+    return starts[0] == starts[1] and trigger.zone.key == before.zone.key
 
 
 def _check_start(schedule: ScheduleInfo, trigger: Trigger, now: datetime) -> None:

@@ -257,6 +257,23 @@ async def test_a_view_that_is_sent_back_changes_nothing(
         assert {**sent, "updated_at": ""} == {**made, "updated_at": ""}
 
 
+async def test_a_start_that_clocks_skip_keeps_its_time_of_day_when_the_view_is_sent_back(
+    make_schedule: Make, commands: CommandClient
+) -> None:
+    gap = {"start_time": "2997-03-26T02:30", "time_zone": "Europe/Berlin"}
+    made = await make_schedule(**gap)
+    path = f"/scheduler/{made['id']}"
+    # The clocks go from 02:00 to 03:00.
+    assert made["start_time"] == "2997-03-26T01:00Z"
+    changed = await put(commands, path, {**made, "name": "x"})
+    assert changed["trigger"] == made["trigger"]
+    times = (await commands.get(f"{path}/preview?count=2"))["local_times"]
+    assert times == ["2997-03-26T03:00:00+02:00", "2997-03-27T02:30:00+02:00"]
+    # On another clock it is what was sent.
+    changed = await put(commands, path, {"start_time": made["start_time"], "time_zone": "UTC"})
+    assert changed["trigger"]["start_time"] == "2997-03-26T01:00:00"
+
+
 async def test_a_frequency_takes_the_place_of_a_cron_expression_and_back(
     make_schedule: Make, commands: CommandClient
 ) -> None:
