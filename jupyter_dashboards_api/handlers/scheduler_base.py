@@ -14,7 +14,7 @@ from ..commands.models import CommandInfo
 from ..commands.wire import read_number
 from ..errors import InvalidRequest, NotFound, Unavailable, Unreadable
 from ..schedules.manager import SchedulesManager
-from ..schedules.models import ActionInfo, ScheduleInfo
+from ..schedules.models import CANCELLED, ActionInfo, ScheduleInfo
 from ..schedules.store import ScheduleFilter
 from ..schedules.waiting import wanted_files
 from ..schedules.wire import Page, action_model, read_name, read_page, schedule_model
@@ -111,6 +111,9 @@ def _command(command: CommandInfo, throttled: frozenset[int]) -> dict[str, Any]:
 
 
 def _files(schedule: ScheduleInfo, action: ActionInfo) -> tuple[str, ...]:
+    if action.command_id is None and action.status == CANCELLED:
+        # Nobody knows any more which of them were there.
+        return ()
     try:
         return wanted_files(schedule.fields, schedule.trigger, action.nominal_time)
     except InvalidRequest:

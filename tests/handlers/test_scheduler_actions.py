@@ -420,6 +420,7 @@ async def test_an_action_that_waits_is_killed_without_a_command(
     assert await ask(commands, "PUT", f"/actions/{action['id']}/kill") == {"kill_succeeded": "true"}
     killed = await commands.get(f"/actions/{action['id']}")
     assert (killed["status"], killed["done"], killed["command"]) == ("cancelled", True, None)
+    assert killed["dependencies"] == {"found": [], "not_found": []}
     again = await ask(commands, "PUT", f"/actions/{action['id']}/kill")
     assert again["kill_succeeded"] == "false"
 
