@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from tornado.web import HTTPError, authenticated
@@ -335,3 +335,12 @@ class NotebookUnscheduleHandler(_SchedulingHandler):
                 raise Documented(f"{_PROCESSING}: Notebook IDs are required", self.wrong)
             await self.notebooks.unschedule(ids)
         self.send({"Success": True})
+
+
+class NotebooksElsewhereHandler(NotebooksAPIHandler):
+    """Whatever no other route below `/_notebooks` answers. The server's own answer would be a redirect."""
+
+    async def _refuse(self, path: str) -> NoReturn:
+        raise NotFound("There is no such resource. This API is below /_notebooks/notebooks/.")
+
+    get = head = post = put = patch = delete = authenticated(_refuse)

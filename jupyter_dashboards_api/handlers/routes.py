@@ -46,6 +46,7 @@ from .notebooks import (
     NotebookRunHandler,
     NotebookScheduleHandler,
     NotebooksCountHandler,
+    NotebooksElsewhereHandler,
     NotebooksHandler,
     NotebooksListHandler,
     NotebookUnscheduleHandler,
@@ -91,7 +92,8 @@ _NOTE = r"(?P<notebook_id>[0-9]+)"
 _MORE_SLASHES = r"(?:/*)"
 # Clients put any word of theirs in the version's place, or none.
 _ANY_API = rf"/{_MORE_SLASHES}api/{_MORE_SLASHES}(?i:v?[0-9.]+|latest|commands|scheduler|actions|notebook_dashboard)"
-_NOTEBOOKS = rf"/{_MORE_SLASHES}_notebooks/notebooks"
+_ANY_NOTEBOOKS = rf"/{_MORE_SLASHES}_notebooks"
+_NOTEBOOKS = rf"{_ANY_NOTEBOOKS}/notebooks"
 _ANY_ID = r"(?P<notebook_id>[^/]+)"
 
 _SHARE = Permission("sharing_configuration:write")
@@ -416,6 +418,15 @@ ROUTES: tuple[Route, ...] = (
         NotebookRecordHandler,
         {"GET": READ_NOTEBOOKS, "PUT": WRITE_NOTEBOOKS},
         "A notebook; rename it.",
+    ),
+    Route(
+        rf"{_ANY_NOTEBOOKS}{_PATH}",
+        NotebooksElsewhereHandler,
+        {
+            **dict.fromkeys(("GET", "HEAD"), READ_NOTEBOOKS),
+            **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), WRITE_NOTEBOOKS),
+        },
+        "What is not there: 404, never a redirect.",
     ),
     Route(
         r"/_api/openapi\.json",

@@ -202,6 +202,17 @@ async def test_a_method_that_is_not_documented_is_405_in_the_same_shape(
         await notebooks.bad(405, method, path)
 
 
+@pytest.mark.parametrize("path", ["", "/", "/foo", "/notebooks/a/b", "/notebooks/_all/x", "//x"])
+async def test_what_is_not_there_is_404_in_the_same_shape(
+    notebooks: NotebooksClient, path: str
+) -> None:
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        message = await notebooks.bad(404, method, path, api="/_notebooks")
+        assert message.startswith("There is no such resource.")
+        nobody = {"Authorization": ""}
+        await notebooks.bad(401, method, path, api="/_notebooks", headers=nobody)
+
+
 async def test_ids_are_bounded(notebooks: NotebooksClient) -> None:
     message = await notebooks.bad(400, "DELETE", "", {"nbk_ids": [NO_ID] * 3000})
     assert "1000" in message

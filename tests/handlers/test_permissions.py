@@ -152,6 +152,10 @@ def notebooks() -> dict[str, Asked]:
         f"GET {api}/_count": Asked(f"{api}/_count/", 200),
         f"GET {api}/_run": Asked(f"{api}/_run", 400),
         f"POST {api}/_run": Asked(f"{api}/_run", 400, {}),
+        **{
+            f"{method} /_notebooks[/PATH]": Asked("/_notebooks/nothing", 404)
+            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        },
         # Without a body a GET changes nothing.
         **{
             f"GET {api}/{name}": Asked(f"{api}/{name}", 405)

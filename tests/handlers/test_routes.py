@@ -158,6 +158,7 @@ async def test_the_table_is_all_that_the_extension_answers(jp_serverapp: Any) ->
         ("/_notebooks/notebooks/_run", {"GET", "POST"}),
         ("/_notebooks/notebooks/_unschedule/", {"GET", "POST"}),
         ("/_notebooks/notebooks/x", {"GET", "PUT"}),
+        ("/_notebooks/x", {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}),
         ("/shared/x", {"GET", "HEAD", "POST"}),
         ("/embedded/x.json", {"GET", "HEAD", "POST"}),
         ("/shared/x/~/y/z", {"GET", "HEAD"}),
