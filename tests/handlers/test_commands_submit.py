@@ -132,12 +132,13 @@ async def test_arguments_are_echoed_as_they_were_sent(
 async def test_the_names_of_arguments_are_those_of_the_notebook_s_language(
     commands: CommandClient, note: str, write_notebook: Write
 ) -> None:
+    number = await commands.note_id(note)
     for name in ("class", "lambda", "my.var"):
         refusal = await commands.refused(
-            command_type="SparkCommand", note_id=note, arguments={name: 1}
+            command_type="SparkCommand", note_id=number, arguments={name: 1}
         )
         assert f"'{name}' can't be the name of an argument of this kernel's language" in refusal
-    await commands.submit(note_id=note, arguments={"größe": 1})
+    await commands.submit(note_id=number, arguments={"größe": 1})
     write_notebook("r.ipynb", new_code_cell("1"), language_info={"name": "R"}, **PYTHON)
     in_r = await commands.note_id("r.ipynb")
     await commands.submit(note_id=in_r, arguments={"lambda": 1, "class": 2, "my.var": 3})
