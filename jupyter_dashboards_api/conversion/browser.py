@@ -382,11 +382,7 @@ class PageBrowser(LoggingConfigurable):
             )
         except PlaywrightTimeout:
             self.log.warning("Conversion: the page is drawn before all of it was ready.")
-        if kind == "png":
-            # It has no sheets.
-            await tab.evaluate("document.documentElement.dataset.picture = ''")
-        await tab.evaluate(in_page.UNFOLD)
-        if await tab.evaluate(in_page.FIT):
+        if await tab.evaluate(in_page.LAY_OUT, kind == "png"):
             self.log.warning("Conversion: an output is more than five times too wide, and cut.")
         await tab.evaluate(in_page.UNPACK)
         boxes = ""

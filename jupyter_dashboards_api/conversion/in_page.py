@@ -65,6 +65,13 @@ FIT = """async () => {
   return tooWide.filter(([, size]) => size < 0.2).length;
 }"""
 
+# Both, in one message. A picture has no sheets, whose height bounds what stands on one.
+LAY_OUT = f"""async (isPicture) => {{
+  if (isPicture) document.documentElement.dataset.picture = "";
+  await ({UNFOLD})();
+  return await ({FIT})();
+}}"""
+
 # Letters and signs that no font has: they are drawn like a letter that there is not.
 BOXES = r"""() => {
   const context = new OffscreenCanvas(32, 32).getContext("2d", { willReadFrequently: true });
