@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from ..database.command_tables import Command, CommandAttempt, CommandLog
 from ..database.tables import now
 from .callbacks import note_end
+from .logs import line_of
 
 _OF_STAGE = {
     "sending": " Its mail may have been sent, so it is not sent again.",
@@ -53,8 +54,7 @@ def _log(session: Session, row: Command, reason: str) -> None:
     """Says it in the log too, in a line of its own."""
     last = select(CommandLog.text.endswith("\n")).where(CommandLog.command_id == row.id)
     is_open = session.scalar(last.order_by(CommandLog.id.desc()).limit(1)) is False
-    line = f"{now().isoformat(timespec='milliseconds')} {reason}\n"
-    text = "\n" + line if is_open else line
+    text = ("\n" if is_open else "") + line_of(reason)
     session.add(CommandLog(command_id=row.id, attempt=row.attempt, text=text))
 
 

@@ -18,6 +18,11 @@ MAX_BYTES = 16 * 1024 * 1024
 _DROPPED = "\n[The log is full: what follows is left out.]\n"
 
 
+def line_of(text: str) -> str:
+    """A line of our own, with the time."""
+    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n"
+
+
 class CommandLogger:
     """Takes what is logged at once, and hands it on in pieces. For one event loop."""
 
@@ -34,7 +39,7 @@ class CommandLogger:
         """Logs a line of our own, with the time."""
         # What a cell has printed need not end its line.
         end = "\n" if self._is_open else ""
-        self.add(f"{end}{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
+        self.add(end + line_of(text))
 
     def add(self, text: str) -> None:
         """Logs what a cell has printed, as it is."""
