@@ -205,10 +205,12 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         # Before a request is answered: a database that can't be used must keep the server from starting.
         self.database.open()
         assert server.event_logger is not None
+        contents = ContentsStore(server.contents_manager)
         self.access = AccessManager(
             parent=self,
             database=self.database,
             store=self.store,
+            files=contents,
             cookie_secret=server.cookie_secret,
             event_logger=server.event_logger,
         )
@@ -240,11 +242,9 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         self.uploads = NotebookUploads(
             self.store, self.finder, self.cache, self.access.notebooks.appeared, parent=self
         )
-        contents = ContentsStore(server.contents_manager)
+        self.access.notebooks.wait_for(self.uploads.untouched)
         contents.on_made(self.access.notebooks.appeared)
-        self.sweeper = RegistrySweeper(
-            self.access.notebooks, contents.is_notebook, contents.is_empty, parent=self
-        )
+        self.sweeper = RegistrySweeper(self.access.notebooks, contents, parent=self)
         self.commands = CommandsManager(
             parent=self,
             database=self.database,

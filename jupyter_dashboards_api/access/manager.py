@@ -15,6 +15,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..database.engine import Database
 from ..errors import DashboardsError
+from ..notebooks.presence import Files
 from ..notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
 from .accounts import Accounts
 from .activities import Activities
@@ -136,9 +137,10 @@ class AccessManager(LoggingConfigurable):
         store: PathStore,
         cookie_secret: bytes,
         event_logger: EventLogger,
+        files: Files | None = None,
         **options: Any,
     ) -> None:
-        """`store` relates paths, `cookie_secret` is the server's, `event_logger` too; the other options are traits."""
+        """`store` relates paths, `cookie_secret` is the server's, `event_logger` and `files` too; other options are traits."""
         super().__init__(**options)
         logger = self.log if isinstance(self.log, logging.Logger) else logging.getLogger(__name__)
         self.database = database
@@ -166,7 +168,7 @@ class AccessManager(LoggingConfigurable):
             timedelta(hours=self.page_hours),
         )
         self.activities = Activities(database, timedelta(days=self.activity_days))
-        self.notebooks = NotebookRegistry(database, self.watch.rights_changed)
+        self.notebooks = NotebookRegistry(database, self.watch.rights_changed, files)
         self.shares = Shares(database, self.watch.rights_changed)
         self.share_passwords = SharePasswords(
             self.shares, self.threads, self.tokens, self.activities
@@ -257,7 +259,11 @@ class AccessManager(LoggingConfigurable):
     async def shared(self, token: str) -> OpenShare | None:
         """The share that an access token opens now, of the notebook wherever it has just been moved to."""
         await self.notebooks.informed()
-        return await self.shares.open(token)
+        share = await self.shares.open(token)
+        if share is not None and share.is_missing:
+            # A file that has its path by now may be another one.
+            return share if await self.notebooks.by_id(share.notebook_id) is not None else None
+        return share
 
     async def still_permitted(self, caller: Caller, path: str) -> bool:
         """Whether a caller who started the kernel of the dashboard at a path may still use it."""

@@ -69,7 +69,10 @@ class ShareConfiguration:
 
 @dataclass(frozen=True)
 class OpenShare:
-    """A share that its token opens now. `path` is the contents manager's; `hashes` are of its active passwords."""
+    """A share that its token opens now. `path` is the contents manager's; `hashes` are of its active passwords.
+
+    Its notebook `is_missing` when nothing was at the path.
+    """
 
     id: int
     token: str
@@ -83,6 +86,7 @@ class OpenShare:
     live: bool
     parameters: str
     frame_ancestors: tuple[str, ...]
+    is_missing: bool = False
 
     def is_unlocked_by(self, password_id: int | None) -> bool:
         """Whether who knew this password, or none, may see it."""
@@ -340,6 +344,7 @@ def _opened(share: Share, token: str, notebook: Notebook) -> OpenShare:
         live=share.live,
         parameters=share.parameters,
         frame_ancestors=tuple(share.frame_ancestors),
+        is_missing=notebook.missing_since is not None,
     )
 
 

@@ -129,9 +129,8 @@ class CommandIntake:
         return str(found or "").lower()
 
     async def _by_id(self, notebook_id: int, missing: str) -> NotebookId:
-        known = await self._notebooks.by_id(notebook_id)
-        entry = await self._contents.stat(known.path) if known is not None else None
-        if known is None or entry is None or entry.kind != "notebook":
+        known = await self._notebooks.there(notebook_id)
+        if known is None:
             raise Refused(missing)
         return known
 
@@ -145,6 +144,8 @@ class CommandIntake:
             raise Refused(error.message) from error
         entry = await self._contents.stat(path)
         if entry is None or entry.kind != "notebook":
+            # Noted, if one was there: what is put there later is another notebook.
+            await self._notebooks.find(path)
             raise Refused("There is no notebook at this path.")
         return await self._notebooks.identify(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -17,7 +18,7 @@ from ..conversion.converter import NotebookConverter
 from ..dashboards.contents import ContentsStore
 from ..database.engine import Database
 from ..database.tables import now
-from ..errors import NotFound, Unavailable
+from ..errors import DashboardsError, NotFound, Unavailable
 from ..kernels.pool import KernelPool
 from ..notebooks.registry import NotebookRegistry
 from .attempts import CommandQueue
@@ -207,6 +208,10 @@ class CommandsManager(LoggingConfigurable):
 
     async def _located(self, command: CommandInfo, log: CommandLogger) -> CommandInfo:
         path = await self._where(command)
+        if command.notebook_id is not None:
+            # Noted, if its file is missing; of that, and of a storage that fails, the run tells.
+            with contextlib.suppress(DashboardsError):
+                await self.notebooks.there(command.notebook_id)
         if path == command.path:
             return command
         await self.store.moved(command, path)

@@ -163,10 +163,25 @@ class ContentsStore:
             return False
         return bool(model["type"] == "notebook")
 
+    async def changed(self, path: str) -> datetime | None:
+        """When what is at a path came there or was last changed, as far as that is told. Raises `NotFound`.
+
+        On a disk also by a rename, which leaves the time of modification as it was.
+        """
+        on_disk = getattr(self._manager, "_get_os_path", None)
+        if on_disk is not None:
+            async with _contents_errors():
+                return await asyncio.to_thread(_changed, on_disk(self.api_path(path)))
+        model = await self._call(self._manager.get, path, content=False)
+        found = [model.get(name) for name in ("created", "last_modified")]
+        # By the contents API they are times; not every manager knows any.
+        times = [each for each in found if isinstance(each, datetime)]
+        return max((_aware(each) for each in times), default=None)
+
     async def is_empty(self) -> bool:
         """Whether the root shows nothing, or is not there. Raises what keeps the contents manager from saying so."""
         try:
-            return not await self.folder("")
+            return not any(map(_is_name, await self.names("")))
         except NotFound:
             return True
 
@@ -366,6 +381,16 @@ class ContentsStore:
             size=model.get("size"),
             mimetype=model.get("mimetype"),
         )
+
+
+def _changed(file: str) -> datetime:
+    # What a link leads to is what is there.
+    times = (Path(file).lstat().st_ctime, Path(file).stat().st_ctime)
+    return datetime.fromtimestamp(max(times), UTC)
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _give(file: str, user_id: int, group_id: int) -> None:

@@ -34,6 +34,8 @@ class _LookupHandler(CommandsAPIHandler):
             clean = join_path(clean, INDEX)
             entry = await self.commands.contents.stat(clean)
         if entry is None or entry.kind != "notebook":
+            # Noted, if one was there: what is put there later is another notebook.
+            await self.commands.notebooks.find(clean)
             raise NotFound("There is no notebook at this path.")
         return await self.commands.notebooks.identify(clean)
 
@@ -62,7 +64,7 @@ class NotebookParametersHandler(_LookupHandler):
     @authenticated
     async def get(self, notebook_id: str) -> None:
         number = read_number(notebook_id, 1)
-        known = await self.commands.notebooks.by_id(number) if number is not None else None
+        known = await self.commands.notebooks.there(number) if number is not None else None
         if known is None:
             raise NotFound("There is no such notebook.")
         notebook, _ = await self.commands.contents.notebook(known.path)

@@ -100,7 +100,13 @@ class _SharePage(PageHandler):
 
     async def find_shared(self, path: str) -> Found:
         """The notebook at a path; nothing else is shown, whatever lies there now. Raises `NotFound`."""
-        found = await self.find_anything(path)
+        try:
+            found = await self.find_anything(path)
+        except NotFound:
+            if self.share is not None:
+                # Noted: what is put there later is another notebook.
+                await self.access.notebooks.there(self.share.notebook_id)
+            raise
         if found.kind != "dashboard" or found.path != path:
             raise NotFound(_NOTHING)
         return found

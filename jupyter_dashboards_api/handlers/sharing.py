@@ -33,7 +33,12 @@ class _SharingHandler(DashboardsAPIHandler):
         path = clean_path(self.get_query_argument("path", ""))
         if not path:
             raise InvalidRequest("Name the notebook: `?path=`.")
-        found = await self.find(path)
+        try:
+            found = await self.find(path)
+        except NotFound:
+            # Noted: what is put there later is another notebook.
+            await self.access.notebooks.find(self.dashboards.store.api_path(path))
+            raise
         if found.kind != "dashboard":
             raise NotFound("There is no such notebook.")
         self.path = found.path

@@ -5,6 +5,9 @@ it, told by the contents manager's events, and are never given to another notebo
 was is a new notebook. (jupyter_server_fileid's manager gave it the old id.) So is one that is saved where nothing is,
 whatever was there once: nobody tells of files that are deleted past the contents manager.
 
+Those are noticed by whoever looks for them, and it is noted since when one is missing. A file that is there later is the
+same notebook if it has not changed since then, as on a disk that was not mounted; otherwise it is another one.
+
 Paths here are those of the contents manager, not those below `DashboardsApp.root`.
 """
 
@@ -15,8 +18,8 @@ import contextlib
 import secrets
 import string
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +30,8 @@ from sqlalchemy.orm import Session
 from ..dashboards.staging import is_staging
 from ..database.engine import Database
 from ..database.tables import Notebook, now
-from ..errors import InvalidRequest, Unavailable
+from ..errors import DashboardsError, InvalidRequest, Unavailable
+from .presence import Files, Located, Looked, look_at
 
 CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 
@@ -38,6 +42,12 @@ _AGAIN = (0.5, 5.0)
 """Seconds until an event is written again that the database would not take: at first, and at most. Each try is logged."""
 
 _RETRY_AFTER = 5
+
+_REPLACED_WITHIN = 0.2
+"""Seconds in which a file is there again that was only replaced."""
+
+_CLOCKS = timedelta(seconds=1)
+"""How far behind a storage's clock may be."""
 
 # A database takes so many values in one statement.
 _AT_ONCE = 500
@@ -54,15 +64,23 @@ class NotebookId:
     uuid: str
     short_id: str
     path: str
+    missing_since: datetime | None = field(default=None, compare=False)
 
 
 class NotebookRegistry:
     """Finds and keeps the ids of notebooks."""
 
-    def __init__(self, database: Database, changed: Callable[[], None] = lambda: None) -> None:
-        """`changed` is called after a notebook has moved or gone."""
+    def __init__(
+        self,
+        database: Database,
+        changed: Callable[[], None] = lambda: None,
+        files: Files | None = None,
+    ) -> None:
+        """`changed` is called after a notebook has moved or gone. Without `files` each notebook counts as there."""
         self._database = database
         self._changed = changed
+        self._files = files
+        self._settled: Callable[[str], Awaitable[None]] = _no_wait
         # One event after the other, in their order: a notebook may move twice.
         self._events = asyncio.Lock()
         self._listeners: list[Callable[[Session, Sequence[int]], object]] = []
@@ -73,14 +91,18 @@ class NotebookRegistry:
         """Calls `listener` in each transaction in which notebooks are deleted, with ids of theirs: some hundreds at most."""
         self._listeners.append(listener)
 
+    def wait_for(self, settled: Callable[[str], Awaitable[None]]) -> None:
+        """Has `settled` waited for before a notebook at a path counts as missing: it may just be replaced."""
+        self._settled = settled
+
     async def identify(self, path: str) -> NotebookId:
         """The ids of the notebook at a path, made now if it has none. The caller knows that it is there."""
-        found = await self.find(path)
+        found = await self._still(await self._known_at(path))
         if found is not None:
             return found
 
         def make(session: Session) -> NotebookId:
-            return _ids(_at(session, path) or _new(session, path))
+            return ids_of(_at(session, path) or _new(session, path))
 
         try:
             return await self._database.write(make)
@@ -93,7 +115,7 @@ class NotebookRegistry:
         await self.informed()
 
         def make(session: Session) -> NotebookId | None:
-            return _ids(_new(session, path)) if _at(session, path) is None else None
+            return ids_of(_new(session, path)) if _at(session, path) is None else None
 
         try:
             made = await self._database.write(make)
@@ -104,52 +126,162 @@ class NotebookRegistry:
             self._reserved.add(path)
         return made
 
+    def made(self, path: str) -> None:
+        """What was reserved is there. Not every contents manager has told so."""
+        self._reserved.discard(path)
+
     async def find(self, path: str) -> NotebookId | None:
-        """The ids of the notebook at a path; None when it never needed one."""
+        """The ids of the notebook at a path; None when it never needed one, or is not there."""
+        return await self._there(await self._known_at(path))
+
+    async def by_id(self, notebook_id: int) -> NotebookId | None:
+        """The notebook of an id; None when there is none, or not any more. Its file may be missing for now."""
+        return await self._still(await self._known(notebook_id))
+
+    async def there(self, notebook_id: int) -> NotebookId | None:
+        """The notebook of an id; None when there is none, or its file is not there. Raises what the storage does."""
+        return await self._there(await self._known(notebook_id))
+
+    async def all_there(self, *, missing: bool = False) -> list[NotebookId]:
+        """All notebooks that are not known to be deleted; of those that are `missing` for now only."""
+        wanted = select(Notebook).where(Notebook.deleted_at.is_(None)).order_by(Notebook.id)
+        if missing:
+            wanted = wanted.where(Notebook.missing_since.is_not(None))
+        return await self._database.read(lambda session: list(map(ids_of, session.scalars(wanted))))
+
+    async def look(self, notebooks: Sequence[Located]) -> Looked:
+        """Looks which of some notebooks are there, each at its path, and notes which are not.
+
+        A file that takes the place of one that was missing ends it, with all that is known of it.
+        """
+        if self._files is None:
+            return Looked({each.id for each in notebooks})
+        since = now()
+        looked = await look_at(self._files, notebooks)
+        # What is about to be made is not missing.
+        new = [
+            each
+            for each in notebooks
+            if each.id in looked.gone
+            and each.missing_since is None
+            and each.path not in self._reserved
+        ]
+        if new:
+            # An upload puts the old file aside first, and many programs delete a file in order to save it.
+            await asyncio.sleep(_REPLACED_WITHIN)
+            for each in new:
+                await self._settled(each.path)
+            looked.correct(await look_at(self._files, new))
+            if looked.there or not await self._is_dark():
+                await self._note([each for each in new if each.id in looked.gone], since)
+        for each in notebooks:
+            if each.id in looked.there and each.missing_since is not None:
+                await self._judge(each, looked)
+        return looked
+
+    async def _judge(self, notebook: Located, looked: Looked) -> None:
+        """Whether what is there again is the notebook that was missing; ends that if not."""
+        assert self._files is not None
+        try:
+            changed = await self._files.changed(notebook.path)
+        except DashboardsError as error:
+            looked.there.remove(notebook.id)
+            looked.errors[notebook.id] = error
+            return
+        if not await self._is_same(notebook, changed):
+            looked.there.remove(notebook.id)
+            looked.gone.add(notebook.id)
+
+    async def end_missing(self, ids: Collection[int], grace: timedelta) -> None:
+        """Ends those of some notebooks that have been missing for `grace`."""
+
+        def work(session: Session) -> int:
+            lost = Notebook.deleted_at.is_(None) & Notebook.id.in_(ids)
+            return self._end(session, lost & (Notebook.missing_since <= now() - grace))
+
+        if not ids:
+            return
+        if await self._database.write(work):
+            self._changed()
+
+    async def _known_at(self, path: str) -> NotebookId | None:
         await self.informed()
 
         def look(session: Session) -> NotebookId | None:
             notebook = _at(session, path)
-            return _ids(notebook) if notebook is not None else None
+            return ids_of(notebook) if notebook is not None else None
 
         return await self._database.read(look)
 
-    async def by_id(self, notebook_id: int) -> NotebookId | None:
-        """The notebook of an id; None when there is none, or not any more."""
+    async def _known(self, notebook_id: int) -> NotebookId | None:
         await self.informed()
 
         def look(session: Session) -> NotebookId | None:
             notebook = session.get(Notebook, notebook_id)
-            return _ids(notebook) if notebook is not None and notebook.deleted_at is None else None
+            return (
+                ids_of(notebook) if notebook is not None and notebook.deleted_at is None else None
+            )
 
         if not 0 < notebook_id < 2**31:
             return None
         return await self._database.read(look)
 
-    async def all_there(self) -> list[NotebookId]:
-        """All notebooks that are not known to be deleted."""
-        wanted = select(Notebook).where(Notebook.deleted_at.is_(None)).order_by(Notebook.id)
-        return await self._database.read(lambda session: list(map(_ids, session.scalars(wanted))))
+    async def _still(self, known: NotebookId | None) -> NotebookId | None:
+        """A notebook of the database, unless another one has its place by now."""
+        if known is None or known.missing_since is None:
+            return known
+        await self.look([known])
+        return await self._known(known.id)
 
-    async def seen(self, there: list[int], missing: list[int], grace: timedelta) -> None:
-        """Notes which notebooks are where they should be; those that have been missing for `grace` are deleted."""
+    async def _there(self, known: NotebookId | None) -> NotebookId | None:
+        if known is None:
+            return None
+        return known if (await self.look([known])).is_there(known) else None
 
-        def work(session: Session) -> int:
-            session.execute(
-                update(Notebook)
-                .where(Notebook.missing_since.is_not(None), Notebook.id.in_(there))
-                .values(missing_since=None)
-            )
-            lost = Notebook.deleted_at.is_(None) & Notebook.id.in_(missing)
-            session.execute(
-                update(Notebook)
-                .where(lost, Notebook.missing_since.is_(None))
-                .values(missing_since=now())
-            )
-            return self._end(session, lost & (Notebook.missing_since <= now() - grace))
+    async def _is_dark(self) -> bool:
+        """Whether nothing at all is shown, as by a disk that is not mounted, or that can't be told."""
+        assert self._files is not None
+        try:
+            return await self._files.is_empty()
+        except DashboardsError:
+            return True
 
-        if await self._database.write(work):
+    async def _note(self, missing: Sequence[Located], since: datetime) -> None:
+        """Notes notebooks as missing, as far as they are still known where they were looked for."""
+
+        def work(session: Session) -> None:
+            for each in missing:
+                session.execute(
+                    update(Notebook)
+                    .where(
+                        Notebook.id == each.id,
+                        Notebook.path == each.path,
+                        Notebook.deleted_at.is_(None),
+                        Notebook.missing_since.is_(None),
+                    )
+                    .values(missing_since=since)
+                )
+
+        if missing:
+            await self._database.write(work)
+
+    async def _is_same(self, notebook: Located, changed: datetime | None) -> bool:
+        """Whether what was `changed` then is the notebook that was missing; if not, that ends."""
+
+        def work(session: Session) -> bool | None:
+            row = session.get(Notebook, notebook.id, with_for_update={"key_share": True})
+            if row is None or row.deleted_at is not None or row.path != notebook.path:
+                return None
+            if row.missing_since is not None and _is_later(changed, row.missing_since):
+                self._end(session, Notebook.id == row.id)
+                return False
+            row.missing_since = None
+            return True
+
+        is_same = await self._database.write(work)
+        if is_same is False:
             self._changed()
+        return is_same is True
 
     async def moved(self, path: str, new_path: str) -> None:
         """A notebook, or a folder with all that is in it, is called otherwise now."""
@@ -239,6 +371,8 @@ class NotebookRegistry:
             moved = session.scalars(select(Notebook).where(_below(path))).all()
             for notebook in moved:
                 notebook.path = new_path + notebook.path[len(path) :]
+                # Somebody has looked where it was.
+                notebook.missing_since = None
             return len(moved)
 
         return work
@@ -300,5 +434,16 @@ def _below(path: str) -> ColumnElement[bool]:
     return and_(or_(Notebook.path == path, inside), Notebook.deleted_at.is_(None))
 
 
-def _ids(notebook: Notebook) -> NotebookId:
-    return NotebookId(notebook.id, notebook.uuid, notebook.short_id, notebook.path)
+def ids_of(notebook: Notebook) -> NotebookId:
+    """The ids of a row."""
+    return NotebookId(
+        notebook.id, notebook.uuid, notebook.short_id, notebook.path, notebook.missing_since
+    )
+
+
+def _is_later(changed: datetime | None, since: datetime) -> bool:
+    return changed is not None and changed >= since - _CLOCKS
+
+
+async def _no_wait(path: str) -> None:
+    """There is nothing to wait for."""

@@ -1,8 +1,7 @@
 """Notices notebooks that were deleted past the contents manager: on the disk, by git, by another server.
 
-Nobody tells of those. A notebook that is missing is only forgotten when it has been for a while: many programs save a file
-by deleting it first. What appears at its path later is another notebook, with ids of its own; what appears sooner is
-the same one.
+Nobody tells of those. A notebook that is missing is only forgotten when it has been for a while: a disk may not be mounted,
+and what comes back unchanged is the same notebook. What is put in its place meanwhile is another one, with ids of its own.
 
 When all of them are missing, it is looked whether the contents manager shows anything at all: a disk that is not mounted
 must not end every link, schedule and id.
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,10 +18,14 @@ from traitlets import Float
 from traitlets.config import LoggingConfigurable
 
 from ..errors import DashboardsError
+from .presence import Files
 from .registry import NotebookRegistry
 
 # A database takes so many values in one statement.
 _AT_ONCE = 500
+
+_MISSING = 10.0
+"""Most seconds between two looks at those that are missing: until then nobody may have seen that one is there again."""
 
 
 class RegistrySweeper(LoggingConfigurable):
@@ -39,26 +41,22 @@ class RegistrySweeper(LoggingConfigurable):
     grace = Float(
         900.0,
         min=0.0,
-        help="""Seconds that a notebook may be missing before it counts as deleted: its links end, and a file that is made
-        in its place later is another notebook. As long as the contents manager shows nothing at all, none counts as missing:
-        a disk may not be mounted.""",
+        help="""Seconds that a notebook's file may be missing before the notebook counts as deleted, and its links and
+        schedules end. A file that is there before that is the same notebook if it has not changed since it was found
+        missing, as on a disk that was not mounted; otherwise it is another one. As long as the contents manager shows nothing
+        at all, none counts as missing.""",
     ).tag(config=True)
 
     def __init__(
         self,
         registry: NotebookRegistry,
-        exists: Callable[[str], Awaitable[bool]],
-        is_empty: Callable[[], Awaitable[bool]],
+        files: Files,
         **options: Any,
     ) -> None:
-        """`exists` says whether a notebook is at a path of the contents manager, `is_empty` whether nothing is anywhere.
-
-        Both raise when that can't be told.
-        """
+        """`files` are those of the registry."""
         super().__init__(**options)
         self._registry = registry
-        self._exists = exists
-        self._is_empty = is_empty
+        self._files = files
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -72,32 +70,36 @@ class RegistrySweeper(LoggingConfigurable):
             self._task = None
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self.interval
         while True:
-            await asyncio.sleep(self.interval)
+            await asyncio.sleep(min(max(due - loop.time(), 0.0), _MISSING))
+            is_due = loop.time() >= due
             try:
-                await self.look()
+                await self.look(missing=not is_due)
             except DashboardsError as error:
                 self._logger.warning("Notebooks can't be looked at: %s", error.message)
             except Exception:
                 # A contents manager may raise anything; the next look may be better.
                 self._logger.exception("Notebooks can't be looked at.")
+            if is_due:
+                due = loop.time() + self.interval
 
-    async def look(self) -> None:
-        """One look at all of them."""
-        notebooks = await self._registry.all_there()
+    async def look(self, *, missing: bool = False) -> None:
+        """One look at all of them, or at those that are known to be `missing`."""
+        notebooks = await self._registry.all_there(missing=missing)
+        errors: list[DashboardsError] = []
         for start in range(0, len(notebooks), _AT_ONCE):
-            there: list[int] = []
-            missing: list[int] = []
-            for notebook in notebooks[start : start + _AT_ONCE]:
-                (there if await self._exists(notebook.path) else missing).append(notebook.id)
-                # A synchronous contents manager never yields by itself.
-                await asyncio.sleep(0)
-            if missing and not there and await self._is_empty():
+            looked = await self._registry.look(notebooks[start : start + _AT_ONCE])
+            errors += looked.errors.values()
+            if looked.gone and not looked.there and await self._files.is_empty():
                 self._logger.warning(
                     "The contents manager shows nothing at all: it is not looked which notebooks are missing."
                 )
                 return
-            await self._registry.seen(there, missing, timedelta(seconds=self.grace))
+            await self._registry.end_missing(looked.gone, timedelta(seconds=self.grace))
+        if errors:
+            raise errors[0]
 
     @property
     def _logger(self) -> logging.Logger:

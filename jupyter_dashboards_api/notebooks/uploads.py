@@ -160,11 +160,17 @@ class NotebookUploads(LoggingConfigurable):
     @asynccontextmanager
     async def held(self, api_path: str) -> AsyncIterator[None]:
         """Keeps uploads and deletions away from what the server's other APIs call `api_path`; waits for those under way."""
+        async with self._locks.hold(self._place(api_path)):
+            yield
+
+    async def untouched(self, api_path: str) -> None:
+        """Waits until no upload or deletion is changing what the server's other APIs call `api_path`."""
+        await self._locks.settled(self._place(api_path))
+
+    def _place(self, api_path: str) -> str:
         own = self._store.own_path(api_path)
         # No path of ours begins with a slash.
-        place = own if own is not None else f"/{api_path}"
-        async with self._locks.hold(place.removesuffix(".ipynb")):
-            yield
+        return (own if own is not None else f"/{api_path}").removesuffix(".ipynb")
 
     async def put(self, contents: ContentsStore, api_path: str, data: bytes) -> Entry | None:
         """Stores a notebook's file in the whole contents manager, a new one or in the place of another, all at once.

@@ -6,7 +6,6 @@ It is looked for before the transaction that makes commands: storage may be slow
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Select, select
@@ -15,66 +14,53 @@ from sqlalchemy.orm import Session
 from ..database.engine import Database
 from ..database.schedule_tables import Schedule
 from ..database.tables import Notebook
-from ..errors import DashboardsError
+from ..notebooks.registry import NotebookId, NotebookRegistry, ids_of
 from .firing import due_schedules
 
-IsNotebook = Callable[[str], Awaitable[bool]]
-"""Whether a notebook is at a path; raises `DashboardsError` where that can't be said."""
-
 PATIENCE = 1.0
-"""Seconds that what is due waits for the storage. A notebook of which it has not told by then counts as there."""
+"""Seconds that what is due waits for the storage. If it has not told of all notebooks by then, they count as there."""
 
 
 class LostNotebooks:
     """Says which notebooks can't be run any more."""
 
-    def __init__(self, database: Database, is_notebook: IsNotebook) -> None:
+    def __init__(self, database: Database, notebooks: NotebookRegistry) -> None:
         self._database = database
-        self._is_notebook = is_notebook
+        self._notebooks = notebooks
 
     async def of_due(self, moment: datetime) -> frozenset[int]:
-        """The ids of those that the schedules have that are due, as far as the storage tells it soon."""
+        """The ids of those that the schedules have that are due, if the storage tells it soon."""
         notebooks = await self._database.read(lambda session: _due(session, moment))
-        found: set[int] = set()
-        if notebooks:
-            looking = asyncio.ensure_future(self._look(notebooks, found))
-            await asyncio.wait({looking}, timeout=PATIENCE)
-            if looking.done():
-                looking.result()
-            looking.cancel()
-        return frozenset(found)
+        if not notebooks:
+            return frozenset()
+        looking = asyncio.ensure_future(self._look(notebooks))
+        await asyncio.wait({looking}, timeout=PATIENCE)
+        if looking.done():
+            return looking.result()
+        looking.cancel()
+        return frozenset()
 
     async def of_schedule(self, schedule_id: int) -> frozenset[int]:
         """The same for one schedule, for whom the storage is waited for."""
         wanted = _NOTEBOOKS.where(Schedule.id == schedule_id)
-        found: set[int] = set()
-        await self._look(await self._database.read(lambda session: _paths(session, wanted)), found)
-        return frozenset(found)
+        return await self._look(await self._database.read(lambda session: _ids(session, wanted)))
 
-    async def _look(self, notebooks: Mapping[int, str], found: set[int]) -> None:
-        for number, path in notebooks.items():
-            try:
-                is_there = await self._is_notebook(path)
-            except DashboardsError:
-                # The run says why.
-                is_there = True
-            if not is_there:
-                found.add(number)
-            # Many contents managers answer without ever letting others run.
-            await asyncio.sleep(0)
+    async def _look(self, notebooks: list[NotebookId]) -> frozenset[int]:
+        # What the storage can't tell of counts as there: the run says why.
+        return frozenset((await self._notebooks.look(notebooks)).gone)
 
 
 _NOTEBOOKS = (
-    select(Notebook.id, Notebook.path)
+    select(Notebook)
     .join(Schedule, Schedule.notebook_id == Notebook.id)
     .where(Notebook.deleted_at.is_(None))
 )
 
 
-def _due(session: Session, moment: datetime) -> dict[int, str]:
+def _due(session: Session, moment: datetime) -> list[NotebookId]:
     due = due_schedules(moment).with_only_columns(Schedule.id).subquery()
-    return _paths(session, _NOTEBOOKS.where(Schedule.id.in_(select(due.c.id))))
+    return _ids(session, _NOTEBOOKS.where(Schedule.id.in_(select(due.c.id))))
 
 
-def _paths(session: Session, wanted: Select[int, str]) -> dict[int, str]:
-    return {row.id: row.path for row in session.execute(wanted)}
+def _ids(session: Session, wanted: Select[Notebook]) -> list[NotebookId]:
+    return [ids_of(notebook) for notebook in session.scalars(wanted.distinct())]

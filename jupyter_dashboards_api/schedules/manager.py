@@ -89,7 +89,7 @@ class SchedulesManager(LoggingConfigurable):
             most_schedules=self.max_schedules,
         )
         self.store = ScheduleStore(database, self._bounds)
-        self.lost = LostNotebooks(database, self._is_notebook)
+        self.lost = LostNotebooks(database, commands.notebooks)
         self.waiting = WaitingActions(
             database, self._is_there, timedelta(seconds=self.dependency_poll), self.lost
         )
@@ -148,9 +148,6 @@ class SchedulesManager(LoggingConfigurable):
 
     async def _is_there(self, path: str) -> bool:
         return await self.commands.contents.stat(path) is not None
-
-    async def _is_notebook(self, path: str) -> bool:
-        return await self.commands.contents.is_notebook(path)
 
     def _ended(self, command: CommandInfo) -> None:
         if command.callback_url or command.mail_to:

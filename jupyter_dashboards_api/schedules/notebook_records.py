@@ -40,6 +40,7 @@ class RecordInfo:
     runs: int
     last_run: datetime | None
     schedule: ScheduleInfo | None
+    missing_since: datetime | None = None
 
 
 class NotebookRecords:
@@ -185,6 +186,7 @@ def _records(session: Session, uuids: Sequence[str] | None) -> list[RecordInfo]:
                 runs=record.runs + (runs or 0),
                 last_run=_later(record.last_run, at),
                 schedule=schedules.get(notebook.id),
+                missing_since=notebook.missing_since,
             )
         )
     return found

@@ -139,13 +139,7 @@ class NotebooksManager(LoggingConfigurable):
     async def all(self) -> list[RecordInfo]:
         """All notebooks that this API has made and that are there, the oldest first."""
         await self._registry.informed()
-        found = []
-        for record in await self._records.all():
-            if await self._is_there(record):
-                found.append(record)
-            # A synchronous contents manager never yields by itself.
-            await asyncio.sleep(0)
-        return found
+        return await self._there(await self._records.all())
 
     async def get(self, uuid: object) -> RecordInfo:
         """A notebook. Raises `NotFound`."""
@@ -158,11 +152,7 @@ class NotebooksManager(LoggingConfigurable):
         known = [each for each in dict.fromkeys(wanted) if _UUID.fullmatch(each)]
         await self._registry.informed()
         found = await self._records.some(known)
-        there = []
-        for uuid in known:
-            if uuid in found and await self._is_there(found[uuid]):
-                there.append(found[uuid])
-        return there
+        return await self._there([found[uuid] for uuid in known if uuid in found])
 
     async def _every(self, uuids: Sequence[object]) -> list[RecordInfo]:
         """All of some ids. Raises `NotFound` if one of them is none."""
@@ -173,10 +163,10 @@ class NotebooksManager(LoggingConfigurable):
                 raise NotFound(f"There is no notebook with the id {shown(uuid)}.")
         return found
 
-    async def _is_there(self, record: RecordInfo) -> bool:
+    async def _there(self, records: Sequence[RecordInfo]) -> list[RecordInfo]:
         # On the disk: the registry forgets what went past the contents manager only after a while.
-        entry = await self._contents.stat(record.path)
-        return entry is not None and entry.kind == "notebook"
+        looked = await self._registry.look(records)
+        return [record for record in records if looked.is_there(record)]
 
     def is_scheduled(self, record: RecordInfo) -> bool:
         """Whether something is still to run: the schedule is not suspended, and has not come to its `until`."""
@@ -212,6 +202,7 @@ class NotebooksManager(LoggingConfigurable):
         except BaseException:
             await self._registry.deleted(path)
             raise
+        self._registry.made(path)
         return (await self._records.some([made.uuid]))[made.uuid]
 
     async def _empty(self) -> Any:

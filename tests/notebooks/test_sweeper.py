@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,24 @@ from jupyter_dashboards_api.dashboards.contents import ContentsStore
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import Notebook, now
 from jupyter_dashboards_api.errors import StorageFailed
+from jupyter_dashboards_api.notebooks import sweeper as sweeper_module
 from jupyter_dashboards_api.notebooks.registry import NotebookRegistry
 from jupyter_dashboards_api.notebooks.sweeper import RegistrySweeper
 from tests.conftest import Write
 
 
 class Disk:
-    """The paths of the notebooks that are there."""
+    """The paths of the notebooks that are there, put there a year ago unless they are new."""
 
     def __init__(self, *paths: str) -> None:
         self.paths = set(paths)
+        self.new: dict[str, datetime] = {}
 
-    async def exists(self, path: str) -> bool:
+    async def is_notebook(self, path: str) -> bool:
         return path in self.paths
+
+    async def changed(self, path: str) -> datetime | None:
+        return self.new.get(path, now() - timedelta(days=365))
 
     async def is_empty(self) -> bool:
         return not self.paths
@@ -45,14 +51,15 @@ async def long_ago(database: Database) -> None:
 
 
 async def test_what_has_been_missing_for_a_while_is_deleted_and_its_place_gets_a_new_id(
-    registry: NotebookRegistry, database: Database
+    database: Database,
 ) -> None:
     disk = Disk("a.ipynb", "b.ipynb")
-    sweeper = RegistrySweeper(registry, disk.exists, disk.is_empty)
+    registry = NotebookRegistry(database, files=disk)
+    sweeper = RegistrySweeper(registry, disk)
     old, kept = await registry.identify("a.ipynb"), await registry.identify("b.ipynb")
     disk.paths.remove("a.ipynb")
     await sweeper.look()
-    # Not yet: many programs delete a file in order to save it.
+    # Not yet: a disk may be away.
     assert await registry.by_id(old.id) == old
     await long_ago(database)
     await sweeper.look()
@@ -62,15 +69,17 @@ async def test_what_has_been_missing_for_a_while_is_deleted_and_its_place_gets_a
     assert await registry.by_id(kept.id) == kept
 
 
+@pytest.mark.parametrize("only_missing", [True, False])
 async def test_what_comes_back_in_time_is_the_same_notebook(
-    registry: NotebookRegistry, database: Database
+    database: Database, only_missing: bool
 ) -> None:
     disk = Disk("other.ipynb")
-    sweeper = RegistrySweeper(registry, disk.exists, disk.is_empty)
+    registry = NotebookRegistry(database, files=disk)
+    sweeper = RegistrySweeper(registry, disk)
     known = await registry.identify("a.ipynb")
     await sweeper.look()
     disk.paths.add("a.ipynb")
-    await sweeper.look()
+    await sweeper.look(missing=only_missing)
     # Its absence is forgotten: it does not add up with the next one.
     await long_ago(database)
     disk.paths.remove("a.ipynb")
@@ -78,39 +87,144 @@ async def test_what_comes_back_in_time_is_the_same_notebook(
     assert await registry.by_id(known.id) == known
 
 
+async def test_what_is_put_in_its_place_is_another(database: Database) -> None:
+    disk = Disk("other.ipynb")
+    registry = NotebookRegistry(database, files=disk)
+    known = await registry.identify("a.ipynb")
+    assert await registry.there(known.id) is None
+    disk.paths.add("a.ipynb")
+    disk.new["a.ipynb"] = now()
+    assert await registry.by_id(known.id) is None
+    assert (await registry.identify("a.ipynb")).id != known.id
+
+
+async def test_where_nobody_knows_when_it_came_it_is_the_same_notebook(database: Database) -> None:
+    class Timeless(Disk):
+        async def changed(self, path: str) -> datetime | None:
+            return None
+
+    disk = Timeless("other.ipynb")
+    registry = NotebookRegistry(database, files=disk)
+    known = await registry.identify("a.ipynb")
+    assert await registry.there(known.id) is None
+    disk.paths.add("a.ipynb")
+    assert await registry.there(known.id) == known
+    assert await registry.all_there(missing=True) == []
+
+
+async def test_one_that_is_deleted_and_saved_anew_at_once_is_the_same_notebook(
+    database: Database,
+) -> None:
+    class Blinks(Disk):
+        async def is_notebook(self, path: str) -> bool:
+            is_there = await super().is_notebook(path)
+            self.paths.add(path)
+            self.new[path] = now()
+            return is_there
+
+    registry = NotebookRegistry(database, files=Blinks())
+    known = await registry.identify("a.ipynb")
+    assert await registry.there(known.id) == known
+    assert await registry.all_there(missing=True) == []
+
+
+@pytest.mark.parametrize("told", ["before", "after"])
+async def test_one_that_is_renamed_while_somebody_looks_is_the_same_notebook(
+    database: Database, told: str
+) -> None:
+    disk = Disk("b.ipynb")
+    disk.new["b.ipynb"] = now() + timedelta(hours=1)
+    registry = NotebookRegistry(database, files=disk)
+    known = await registry.identify("a.ipynb")
+    if told == "before":
+        await registry.moved("a.ipynb", "b.ipynb")
+    # Where it was.
+    assert (await registry.look([known])).gone == {known.id}
+    if told == "after":
+        await registry.moved("a.ipynb", "b.ipynb")
+    there = await registry.there(known.id)
+    assert there is not None
+    assert (there.id, there.path) == (known.id, "b.ipynb")
+
+
+async def test_what_is_about_to_be_made_is_not_missing(database: Database) -> None:
+    disk = Disk("other.ipynb")
+    registry = NotebookRegistry(database, files=disk)
+    made = await registry.reserve("a.ipynb")
+    assert made is not None
+    assert await registry.there(made.id) is None
+    disk.paths.add("a.ipynb")
+    disk.new["a.ipynb"] = now()
+    registry.made("a.ipynb")
+    assert await registry.there(made.id) == made
+    disk.paths.remove("a.ipynb")
+    assert await registry.there(made.id) is None
+    assert [each.id for each in await registry.all_there(missing=True)] == [made.id]
+
+
+async def test_one_that_is_missing_is_looked_for_more_often(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper_module, "_MISSING", 0.05)
+    disk = Disk("other.ipynb")
+    registry = NotebookRegistry(database, files=disk)
+    known = await registry.identify("a.ipynb")
+    assert await registry.there(known.id) is None
+    disk.paths.add("a.ipynb")
+    sweeper = RegistrySweeper(registry, disk, interval=3600.0)
+    sweeper.start()
+    try:
+        async with asyncio.timeout(60):
+            while await registry.all_there(missing=True):
+                await asyncio.sleep(0.02)
+    finally:
+        sweeper.stop()
+    # It was there again before anybody has changed it.
+    disk.new["a.ipynb"] = now()
+    assert await registry.there(known.id) == known
+
+
 async def test_whoever_shows_the_notebook_is_told(database: Database) -> None:
     told: list[bool] = []
-    registry = NotebookRegistry(database, lambda: told.append(True))
-    await registry.identify("a.ipynb")
     disk = Disk("other.ipynb")
-    sweeper = RegistrySweeper(registry, disk.exists, disk.is_empty, grace=0.0)
+    registry = NotebookRegistry(database, lambda: told.append(True), disk)
+    await registry.identify("a.ipynb")
+    sweeper = RegistrySweeper(registry, disk, grace=0.0)
     await sweeper.look()
     assert told == [True]
 
 
-async def test_storage_that_does_not_answer_deletes_nothing(registry: NotebookRegistry) -> None:
-    async def fails(path: str) -> bool:
-        raise StorageFailed("The disk is away.")
+async def test_storage_that_does_not_answer_deletes_nothing(database: Database) -> None:
+    class Away(Disk):
+        async def is_notebook(self, path: str) -> bool:
+            if path == "a.ipynb":
+                raise StorageFailed("The disk is away.")
+            return await super().is_notebook(path)
 
-    known = await registry.identify("a.ipynb")
-    sweeper = RegistrySweeper(registry, fails, Disk().is_empty, grace=0.0)
+    disk = Away("c.ipynb")
+    registry = NotebookRegistry(database, files=disk)
+    known, lost, _ = [await registry.identify(f"{name}.ipynb") for name in "abc"]
+    sweeper = RegistrySweeper(registry, disk, grace=0.0)
     with pytest.raises(StorageFailed):
         await sweeper.look()
     assert await registry.by_id(known.id) == known
+    # One that can't be looked at keeps no other one.
+    assert await registry.by_id(lost.id) is None
 
 
 @pytest.mark.parametrize("mount_point", [True, False])
 @pytest.mark.parametrize("kind", [LargeFileManager, AsyncLargeFileManager])
 async def test_a_disk_that_is_not_mounted_deletes_nothing(
-    registry: NotebookRegistry, tmp_path: Path, kind: type[Any], mount_point: bool
+    database: Database, tmp_path: Path, kind: type[Any], mount_point: bool
 ) -> None:
     root, away = tmp_path / "root", tmp_path / "away"
     root.mkdir()
     for name in ("a.ipynb", "b.ipynb"):
         nbformat.write(nbformat.v4.new_notebook(), root / name)
-    known = [await registry.identify(name) for name in ("a.ipynb", "b.ipynb")]
     store = ContentsStore(kind(root_dir=str(root)))
-    sweeper = RegistrySweeper(registry, store.is_notebook, store.is_empty, grace=0.0)
+    registry = NotebookRegistry(database, files=store)
+    known = [await registry.identify(name) for name in ("a.ipynb", "b.ipynb")]
+    sweeper = RegistrySweeper(registry, store, grace=0.0)
     root.rename(away)
     if mount_point:
         root.mkdir()

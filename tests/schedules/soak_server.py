@@ -75,7 +75,7 @@ def managers(url: str, folder: Path, name: str) -> tuple[Database, QuickCommands
         name=name,
         database=database,
         contents=contents,
-        notebooks=NotebookRegistry(database),
+        notebooks=NotebookRegistry(database, files=contents),
         kernel_manager=AsyncMappingKernelManager(),
         kernel_spec_manager=KernelSpecManager(),
         hidden_environment=(),

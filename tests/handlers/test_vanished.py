@@ -1,0 +1,297 @@
+"""Notebooks whose file is deleted past the contents manager: what is put in their place inherits nothing.
+
+Not their ids, links, schedules or runs, whoever has noticed that the file was missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nbformat.v4 import new_code_cell
+
+from jupyter_dashboards_api.schedules import lost
+from jupyter_dashboards_api.schedules.models import NOTEBOOKS
+from jupyter_dashboards_api.schedules.store import ScheduleFilter
+from tests.conftest import Fetch, Write
+
+from .callers import Callers
+from .command_client import CommandClient, error_of
+from .notebooks_client import NotebooksClient, later, path_of
+from .shared import Link
+
+START = "Command type could not be created. Errors: "
+LONG_AGO = 1_500_000_000
+
+
+@pytest.fixture
+def extension_config() -> dict[str, Any]:
+    return {"AccessManager": {"token_user": "admin"}, "NotebooksManager": {"time_zone": "UTC"}}
+
+
+@dataclass
+class Known:
+    """A notebook that has ids, a link and a schedule."""
+
+    id: int
+    uuid: str
+    path: str
+    link: Link
+    notebooks: NotebooksClient
+    commands: CommandClient
+    server: Any
+    root: Path
+
+    @property
+    def file(self) -> Path:
+        return self.root / self.path
+
+    async def schedules(self) -> list[int]:
+        """The ids of the notebooks that are scheduled."""
+        body = await self.notebooks.good("GET", "_all")
+        return [each["notebook_id"] for each in body if each["status"] == "Scheduled"]
+
+    async def at_path(self) -> int:
+        return await self.commands.note_id(self.path)
+
+    async def page(self) -> int:
+        return int(
+            (await self.link.callers.nobody().send("GET", f"/shared/{self.link.token}")).code
+        )
+
+
+@pytest.fixture
+def known(
+    notebooks: NotebooksClient,
+    commands: CommandClient,
+    callers: Callers,
+    dashboards: Any,
+    jp_root_dir: Path,
+    jp_asyncio_loop: asyncio.AbstractEventLoop,
+) -> Known:
+    async def make() -> Known:
+        uuid = await notebooks.create()
+        path = await path_of(notebooks, uuid)
+        schedule = {"nbk_ids": [uuid], "period": "Monday", "time": "06:50"}
+        await notebooks.good("POST", "_schedule", {**schedule, "until": later(days=30)})
+        link = await Link.to(callers, path)
+        number = await commands.note_id(path)
+        (jp_root_dir / "other.ipynb").write_bytes((jp_root_dir / path).read_bytes())
+        os.utime(jp_root_dir / "other.ipynb", (LONG_AGO, LONG_AGO))
+        made = Known(number, uuid, path, link, notebooks, commands, dashboards, jp_root_dir)
+        assert await made.schedules() == [uuid]
+        assert await made.page() == 200
+        return made
+
+    return jp_asyncio_loop.run_until_complete(make())
+
+
+Notice = Callable[[Known], Awaitable[object]]
+
+
+async def by_record(known: Known) -> None:
+    await known.notebooks.bad(400, "GET", known.uuid)
+
+
+async def by_list(known: Known) -> None:
+    assert await known.notebooks.ids() == []
+
+
+async def by_running_it(known: Known) -> None:
+    await known.notebooks.bad(400, "POST", "_run", {"nbk_ids": [known.uuid]})
+
+
+async def by_submission(known: Known) -> None:
+    said = await known.commands.refused(
+        command_type="SparkCommand", note_id=known.id, language="notebook"
+    )
+    assert said == f"{START}There is no spark notebook for account 1 with Id: {known.id}"
+
+
+async def by_conversion(known: Known) -> None:
+    said = await known.commands.refused(
+        command_type="NotebookConvertCommand",
+        resourceId=known.id,
+        resourceType="Note",
+        fileFormat="html",
+    )
+    assert said == f"{START}There is no notebook for account 1 with resourceId: {known.id}"
+
+
+async def by_submission_of_the_path(known: Known) -> None:
+    said = await known.commands.refused(command_type="JupyterNotebookCommand", path=known.path)
+    assert said == f"{START}There is no notebook at this path."
+
+
+async def by_path(known: Known) -> None:
+    error_of(await known.commands.ask("GET", f"/notebooks?path={known.path}"), 404)
+
+
+async def by_dashboard_path(known: Known) -> None:
+    error_of(await known.commands.ask("GET", f"/notebook_dashboard?path={known.path}"), 404)
+
+
+async def by_parameters(known: Known) -> None:
+    error_of(await known.commands.ask("GET", f"/notebooks/{known.id}/parameters"), 404)
+
+
+async def by_link(known: Known) -> None:
+    assert await known.page() == 404
+
+
+async def by_sharing(known: Known) -> None:
+    response = await known.link.callers.owner().send("GET", f"/_api/sharing?path={known.path}")
+    assert response.code == 404
+
+
+async def by_its_time(known: Known) -> None:
+    wanted = ScheduleFilter(kind=NOTEBOOKS)
+    (schedule,), _ = await known.server.schedules.store.page(wanted, 100, 0)
+    await known.server.schedules._look(schedule.next_time or schedule.last_time)
+
+
+async def by_sweeping(known: Known) -> None:
+    await known.server.sweeper.look()
+
+
+NOTICES = [
+    by_record,
+    by_list,
+    by_running_it,
+    by_submission,
+    by_conversion,
+    by_submission_of_the_path,
+    by_path,
+    by_dashboard_path,
+    by_parameters,
+    by_link,
+    by_sharing,
+    by_its_time,
+    by_sweeping,
+]
+
+
+def written(other: Path, file: Path) -> None:
+    file.write_bytes(other.read_bytes())
+
+
+def copied_with_its_times(other: Path, file: Path) -> None:
+    shutil.copy2(other, file)
+
+
+def moved(other: Path, file: Path) -> None:
+    other.rename(file)
+
+
+def linked(other: Path, file: Path) -> None:
+    file.symlink_to(other)
+
+
+async def is_another(known: Known) -> None:
+    await known.notebooks.bad(400, "GET", known.uuid)
+    assert await known.at_path() != known.id
+    assert await known.schedules() == []
+    assert await known.notebooks.ids() == []
+    assert await known.page() == 404
+    await by_submission(known)
+
+
+@pytest.mark.parametrize("notice", NOTICES)
+async def test_what_is_put_in_the_place_of_one_that_was_seen_to_be_missing_is_another(
+    known: Known, monkeypatch: pytest.MonkeyPatch, notice: Notice
+) -> None:
+    monkeypatch.setattr(lost, "PATIENCE", 60.0)
+    known.file.unlink()
+    await notice(known)
+    written(known.root / "other.ipynb", known.file)
+    await is_another(known)
+
+
+@pytest.mark.parametrize("put", [written, copied_with_its_times, moved, linked])
+@pytest.mark.parametrize("look", [by_list, by_sweeping, by_its_time, by_link, is_another])
+async def test_however_it_comes_there_and_whoever_looks_first(
+    known: Known,
+    monkeypatch: pytest.MonkeyPatch,
+    put: Callable[[Path, Path], None],
+    look: Notice,
+) -> None:
+    monkeypatch.setattr(lost, "PATIENCE", 60.0)
+    known.file.unlink()
+    await by_record(known)
+    put(known.root / "other.ipynb", known.file)
+    await look(known)
+    await is_another(known)
+
+
+@pytest.mark.parametrize("notice", NOTICES)
+async def test_a_folder_that_was_away_brings_its_notebooks_back(
+    known: Known, monkeypatch: pytest.MonkeyPatch, notice: Notice
+) -> None:
+    monkeypatch.setattr(lost, "PATIENCE", 60.0)
+    # A storage's clock may be a second behind, and the notebook is not older than that.
+    monkeypatch.setattr("jupyter_dashboards_api.notebooks.registry._CLOCKS", timedelta(0))
+    folder, away = known.root / "notebooks", known.root / "away"
+    folder.rename(away)
+    await notice(known)
+    away.rename(folder)
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
+    assert await known.page() == 200
+
+
+async def test_a_storage_that_shows_nothing_at_all_has_lost_nothing(
+    known: Known, tmp_path: Path
+) -> None:
+    away = tmp_path / "away"
+    away.mkdir()
+    for each in list(known.root.iterdir()):
+        each.rename(away / each.name)
+    for notice in (by_record, by_path, by_sweeping):
+        await notice(known)
+    for each in list(away.iterdir()):
+        each.rename(known.root / each.name)
+    # It was not noted as missing, so that it may change meanwhile.
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
+
+
+async def test_a_command_whose_file_has_vanished_while_it_waited_does_not_run_another(
+    known: Known, write_notebook: Write
+) -> None:
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    write_notebook(known.path, new_code_cell("1"), **kernel)
+    waits = await known.commands.submit(note_id=known.id, language="notebook")
+    known.file.unlink()
+    await by_record(known)
+    write_notebook(known.path, new_code_cell("print('another')"), **kernel)
+    await known.server.commands.start()
+    try:
+        ended = await known.commands.ended(waits["id"])
+    finally:
+        await known.server.commands.stop()
+    assert ended["status"] == "error"
+    log = await known.commands.ask("GET", f"/commands/{waits['id']}/logs")
+    assert b"not there any more" in log.body
+
+
+async def test_an_upload_that_replaces_it_keeps_it_whoever_looks_meanwhile(
+    known: Known, fetch: Fetch
+) -> None:
+    async with known.server.uploads.held(known.path):
+        content = known.file.read_bytes()
+        known.file.unlink()
+        looks = asyncio.ensure_future(known.notebooks.ask("GET", known.uuid))
+        # Longer than what a program takes to delete a file and write it anew.
+        await asyncio.sleep(1)
+        assert not looks.done()
+        known.file.write_bytes(content)
+    assert (await looks).code == 200
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
