@@ -135,7 +135,9 @@ class Execution:
         channels = kernel.client()
         # A kernel that just starts does not listen yet; ZMQ would try again after 100 ms only.
         channels.context.reconnect_ivl = _RECONNECT_MS
-        channels.start_channels()
+        # The heartbeat's thread makes sockets without a pause when it is stopped before it has begun, as it would be where
+        # a kernel is dead already; nobody needs it.
+        channels.start_channels(hb=False)
         return channels
 
     async def _watched(self, work: Any, seconds: float | None, allowed: float | None) -> None:
