@@ -18,6 +18,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from ..kernels.lost_ports import has_lost_port
 from ..kernels.synchronous import on_this_loop
 from .cell_client import CellClient, merged
 from .gateway_client import server_gateway_client
@@ -33,12 +34,19 @@ _NUDGE = 2.0
 
 _QUESTION = 0.05
 _LONGEST_QUESTION = 1.0
+_SILENCE, _LOOK = 2.0, 1.0
+"""Seconds without an answer before a kernel's ports are looked at, and between two looks."""
+
 _BEGIN_SECONDS, _READ_SECONDS = 1.0, 0.1
 _INTERRUPT_SECONDS = 5.0
 
 
 class KernelDied(Exception):
     """The kernel is gone in the middle of a cell, or was restarted: its variables are lost."""
+
+
+class NeverAnswered(KernelDied):
+    """It was gone before it had answered: nothing of the notebook has run, so that another kernel can take its place."""
 
 
 class TimedOut(Exception):
@@ -90,14 +98,14 @@ class Execution:
         self._died = asyncio.Event()
         self._deadline: float | None = None
         self._late = ""
-        self._has_begun = self._is_over = self._is_asked = False
+        self._has_answered = self._has_begun = self._is_over = self._is_asked = False
         self._began = asyncio.Event()
 
     async def run(self, seconds: float | None = None, *, allowed: float | None = None) -> None:
         """Runs all code cells; outputs are in the notebook, also when it raises.
 
-        `seconds` is the longest time for all of it, `allowed` the one that is told of, if a part has passed before. Raises `CellFailed`, `TimedOut`, `KernelDied`. A cancelled run has
-        interrupted its cell.
+        `seconds` is the longest time for all of it, `allowed` the one that is told of, if a part has passed before. Raises
+        `CellFailed`, `TimedOut`, `KernelDied` or its `NeverAnswered`. A cancelled run has interrupted its cell.
         """
         for cell in self.notebook.cells:
             if cell.cell_type == "code":
@@ -117,10 +125,12 @@ class Execution:
         self._began = client.began
         client.reset_execution_trackers()
         nudging = asyncio.ensure_future(self._nudge(client, channels))
+        looking = asyncio.ensure_future(self._look_at_ports(kernel))
         try:
             await self._watched(self._run_cells(client, channels), seconds, allowed or seconds)
         finally:
             nudging.cancel()
+            looking.cancel()
             client.set_widgets_metadata()
             for cell in self.notebook.cells:
                 if cell.cell_type == "code":
@@ -218,7 +228,8 @@ class Execution:
             died.cancel()
             if asking is not None:
                 asking.cancel()
-        return KernelDied("The kernel died.")
+        kind = KernelDied if self._has_answered else NeverAnswered
+        return kind("The kernel died.")
 
     async def _is_alive(self) -> bool:
         if self._kernel_id not in self._manager:
@@ -240,6 +251,7 @@ class Execution:
             self._start_timeout, f"The kernel was not ready within {self._start_timeout:g} s."
         )
         await ready(channels)
+        self._has_answered = True
         if self._preamble:
             await self._run_preamble(channels)
         for index, cell in enumerate(self.notebook.cells):
@@ -261,6 +273,15 @@ class Execution:
             except (CellTimeoutError, DeadKernelError) as error:
                 raise KernelDied("The kernel died.") from error
             client.tell_outputs()
+
+    async def _look_at_ports(self, kernel: Any) -> None:
+        """Takes a kernel that can't ever answer for dead."""
+        await asyncio.sleep(_SILENCE)
+        while not self._has_answered:
+            if await has_lost_port(kernel) and not self._has_answered:
+                self._died.set()
+                return
+            await asyncio.sleep(_LOOK)
 
     async def _nudge(self, client: CellClient, channels: Any) -> None:
         """Has the kernel look at what it was sent.

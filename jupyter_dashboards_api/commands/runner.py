@@ -28,7 +28,7 @@ from ..kernels.preamble import PREAMBLES
 from ..kernels.process import kill, pid_of
 from . import spark
 from .clusters import Cluster, cluster_of, kernelspec_of
-from .execution import CellFailed, Execution, KernelDied, TimedOut
+from .execution import CellFailed, Execution, KernelDied, NeverAnswered, TimedOut
 from .gateway_kernels import GatewayKernels
 from .logs import CommandLogger
 from .models import CommandInfo, Outcome
@@ -225,7 +225,10 @@ class NotebookRunner:
         ends: list[asyncio.Task[None]],
         log: CommandLogger,
     ) -> None:
-        """The cells in a kernel of their own, whose end is in `ends` then. Raises what `Execution.run` raises."""
+        """The cells in a kernel of their own, whose end is in `ends` then. Raises what `Execution.run` raises.
+
+        One that is gone before it has answered has another one in its place, once; the time limit of the command is for both.
+        """
         manager = self._manager_of(cluster)
         preamble = PREAMBLES.get(language, "")
         if cluster.spark is not None:
@@ -237,12 +240,6 @@ class NotebookRunner:
             "path": parent_path(command.path),
             "env": self._environment(command, cluster),
         }
-        kernel_id = await pool.take(**wanted) if pool is not None else None
-        if kernel_id is None:
-            seconds = min(self._start_timeout, command.timeout or self._start_timeout)
-            specs = None if self._is_far(cluster) else self._specs
-            kernel_id = await self._start(manager, specs, seconds, **wanted)
-        pid = pid_of(manager, kernel_id)
         found: list[Mapping[str, Any]] = []
 
         def session(about: Mapping[str, Any]) -> None:
@@ -250,26 +247,42 @@ class NotebookRunner:
             found.append(job)
             log.say(f"Spark application {job['job_id']}, {job['url']}")
 
+        async def start() -> str:
+            left = self._start_timeout if end is None else max(end - loop.time(), 0.1)
+            specs = None if self._is_far(cluster) else self._specs
+            return await self._start(manager, specs, min(self._start_timeout, left), **wanted)
+
+        async def run_in(kernel_id: str) -> None:
+            pid = pid_of(manager, kernel_id)
+            try:
+                log.say(f"Kernel {kernel_name} has started.")
+                _limit(pid, cluster.limits)
+                await insist(lambda: self._commands.kernel(command, kernel_id, pid))
+                execution = Execution(
+                    manager,
+                    kernel_id,
+                    notebook,
+                    cell_timeout=self._cell_timeout,
+                    start_timeout=self._start_timeout,
+                    preamble=preamble,
+                    on_preamble=session,
+                    on_cell=progress.cell,
+                    on_text=lambda name, text: log.add(text),
+                )
+                left = None if end is None else max(end - loop.time(), 0.1)
+                await execution.run(left, allowed=command.timeout)
+            finally:
+                # What has run is packed meanwhile.
+                ends.append(self._keep(self._end(manager, kernel_id, pid)))
+
+        warm = await pool.take(**wanted) if pool is not None else None
         try:
-            log.say(f"Kernel {kernel_name} has started.")
-            _limit(pid, cluster.limits)
-            await insist(lambda: self._commands.kernel(command, kernel_id, pid))
-            execution = Execution(
-                manager,
-                kernel_id,
-                notebook,
-                cell_timeout=self._cell_timeout,
-                start_timeout=self._start_timeout,
-                preamble=preamble,
-                on_preamble=session,
-                on_cell=progress.cell,
-                on_text=lambda name, text: log.add(text),
-            )
-            left = None if end is None else max(end - loop.time(), 0.1)
-            await execution.run(left, allowed=command.timeout)
+            await run_in(warm or await start())
+        except NeverAnswered:
+            # Most likely somebody else was given one of its ports (`lost_ports.py`).
+            log.say("The kernel died before it answered; another one is started.")
+            await run_in(await start())
         finally:
-            # What has run is packed meanwhile.
-            ends.append(self._keep(self._end(manager, kernel_id, pid)))
             if found:
                 with contextlib.suppress(DashboardsError):
                     await self._commands.jobs(command, found)
@@ -303,7 +316,7 @@ class NotebookRunner:
             raise
         if not done:
             await self._end_late(manager, starting)
-            raise TimedOut(f"The kernel did not start within {seconds:g} s.")
+            raise TimedOut(f"The kernel did not start within {round(seconds, 1):g} s.")
         return starting.result()
 
     async def _end_late(self, manager: Any, starting: asyncio.Future[str]) -> None:
@@ -394,16 +407,17 @@ def _names(notebook: NotebookNode) -> dict[str, str]:
 
 
 def _limit(pid: int | None, limits: Mapping[str, int]) -> None:
-    """Bounds a kernel on this machine, and what it starts."""
+    """Bounds a kernel on this machine, and what it starts; that it has died already, the run will see."""
     if pid is None or not limits:
         return
-    process = psutil.Process(pid)
-    if "memory_mb" in limits:
-        most = limits["memory_mb"] * 1024 * 1024
-        process.rlimit(psutil.RLIMIT_AS, (most, most))
-    if "cpu_seconds" in limits:
-        seconds = limits["cpu_seconds"]
-        process.rlimit(psutil.RLIMIT_CPU, (seconds, seconds + 5))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if "memory_mb" in limits:
+            most = limits["memory_mb"] * 1024 * 1024
+            process.rlimit(psutil.RLIMIT_AS, (most, most))
+        if "cpu_seconds" in limits:
+            seconds = limits["cpu_seconds"]
+            process.rlimit(psutil.RLIMIT_CPU, (seconds, seconds + 5))
 
 
 class _Progress:

@@ -17,7 +17,9 @@ from jupyter_core.utils import ensure_async
 
 from .synchronous import serve_here
 
-_LAUNCHERS = {"ipykernel", "ipykernel.kernelapp", "ipykernel_launcher"}
+LAUNCHERS = {"ipykernel", "ipykernel.kernelapp", "ipykernel_launcher"}
+"""What `python -m` starts ipykernel by."""
+
 _IN_MEMORY = "--HistoryManager.hist_file=:memory:"
 
 
@@ -47,6 +49,6 @@ def extra_arguments(argv: Sequence[str]) -> list[str]:
     Said to a shell's ``-c`` or a container's start it would not reach the kernel, or be refused.
     """
     is_ipykernel = any(
-        flag == "-m" and name in _LAUNCHERS for flag, name in itertools.pairwise(argv)
+        flag == "-m" and name in LAUNCHERS for flag, name in itertools.pairwise(argv)
     )
     return [_IN_MEMORY] if is_ipykernel else []

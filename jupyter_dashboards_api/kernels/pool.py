@@ -28,6 +28,7 @@ from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
 from .launch import start_kernel
+from .lost_ports import has_lost_port
 from .poke import poke
 from .process import kill, pid_of
 from .sources import EXPRESSION, Sources, sources
@@ -353,7 +354,7 @@ class KernelPool(LoggingConfigurable):
 async def _asked(client: Any, manager: Any) -> Mapping[str, Any]:
     """The reply to what is asked until it comes: ipykernel 7 may oversee what it is sent while it starts.
 
-    Returns when all that was asked has an answer, as far as that comes soon. Raises `RuntimeError` when the kernel died.
+    Returns when all that was asked has an answer, as far as that comes soon. Raises `RuntimeError` when the kernel died, or never will answer.
     """
     sent: set[str] = set()
     reply: Mapping[str, Any] | None = None
@@ -371,6 +372,6 @@ async def _asked(client: Any, manager: Any) -> Mapping[str, Any]:
                     sent.discard(msg_id)
                     reply = reply or answer
         except Empty:
-            if not await ensure_async(manager.is_alive()):
+            if not await ensure_async(manager.is_alive()) or await has_lost_port(manager):
                 raise RuntimeError("The kernel has died.") from None
     return reply

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from jupyter_client.connect import LocalPortCache
 from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_dashboards_api.commands.execution import Execution
@@ -171,6 +173,31 @@ async def test_one_that_dies_while_it_starts_is_not_waited_for(
         while not pool._failures or pool._ending:
             await asyncio.sleep(0.02)
     assert pool.waiting == []
+
+
+async def test_one_whose_port_was_taken_is_not_waited_for(
+    new_pool: Any, manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = LocalPortCache.instance()
+    find = ports.find_available_port
+    found: list[int] = []
+
+    def find_and_note(ip: str) -> int:
+        found.append(find(ip))
+        # IOPub's is asked for after the shell's. Without it the kernel stays, and never answers.
+        if len(found) == 2:
+            held.append(socket.create_server((ip, found[-1])))
+        return found[-1]
+
+    held: list[socket.socket] = []
+    monkeypatch.setattr(ports, "find_available_port", find_and_note)
+    pool = new_pool()
+    await pool.take(**wanted())
+    await waits(pool)
+    # Less than a start may take, so it was another one.
+    assert pool._failures == 1
+    assert len(found) == 10
+    held[0].close()
 
 
 async def test_one_that_dies_while_it_waits_is_replaced(new_pool: Any, manager: Any) -> None:
