@@ -240,11 +240,12 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
             stop_on_error=self.on_error == "stop",
         )
         self.uploads = NotebookUploads(
-            self.store, self.finder, self.cache, self.access.notebooks.appeared, parent=self
+            self.store, self.finder, self.cache, self.access.notebooks, parent=self
         )
-        self.access.notebooks.wait_for(self.uploads.untouched)
-        contents.on_made(self.access.notebooks.appeared)
-        self.sweeper = RegistrySweeper(self.access.notebooks, contents, parent=self)
+        registry = self.access.notebooks
+        registry.wait_for(self.uploads.untouched)
+        contents.on_write(registry.appeared, registry.overwritten, self.uploads.is_held)
+        self.sweeper = RegistrySweeper(registry, contents, parent=self)
         self.commands = CommandsManager(
             parent=self,
             database=self.database,

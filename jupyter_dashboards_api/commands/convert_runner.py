@@ -73,6 +73,10 @@ class ConvertRunner:
                 )
             if len(made) > MAX_FILE_BYTES:
                 raise DashboardsError(f"The file has {len(made)} bytes, which is too much.")
+        except asyncio.CancelledError:
+            if not executed:
+                raise
+            return Outcome("cancelled", retryable=False, notebook=executed)
         except TimeoutError:
             # Some come from the network, without a limit.
             message = (

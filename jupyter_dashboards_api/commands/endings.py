@@ -30,6 +30,15 @@ def settle(session: Session, row: Command, status: str, retryable: bool) -> None
     note_end(session, row)
 
 
+def withdraw(session: Session, row: Command) -> None:
+    """Cancels a command that waits."""
+    # Not the error of a try before, which its log tells.
+    row.error = None
+    if row.attempt:
+        _log(session, row, "Cancelled.")
+    settle(session, row, "cancelled", retryable=False)
+
+
 def lose(session: Session, row: Command, reason: str) -> CommandAttempt | None:
     """Ends the attempt of a server that was stopped or died, and settles its command."""
     attempt = _attempt(session, row)

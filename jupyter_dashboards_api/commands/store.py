@@ -18,7 +18,7 @@ from ..errors import NotFound
 from . import claims
 from .adding import by_key, submit
 from .claims import ACTIVE
-from .endings import end_attempt, lose, settle
+from .endings import end_attempt, lose, settle, withdraw
 from .filtering import filtered
 from .models import AttemptInfo, CommandInfo, Filter, Limits, Outcome, ResultFile, Submission
 from .orphans import Orphan
@@ -360,9 +360,7 @@ class CommandStore:
                 raise NotFound("There is no such command.")
             before = row.status
             if before == "waiting":
-                # Not the error of a try before.
-                row.error = None
-                settle(session, row, "cancelled", retryable=False)
+                withdraw(session, row)
             elif before == "running":
                 row.status, row.updated_at = "cancelling", now()
             session.flush()

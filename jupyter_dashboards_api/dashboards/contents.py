@@ -52,6 +52,9 @@ _MAX_PATH_LENGTH = 1024
 _CHUNKED_MANAGERS = (LargeFileManager, AsyncLargeFileManager)
 _CHUNK = 1024 * 1024
 
+_MOST_SAVES = 1000
+"""Saves of new files that may be under way at once."""
+
 _FILE_MANAGERS = (FileContentsManager, AsyncFileContentsManager, *_CHUNKED_MANAGERS)
 
 # Unicode's categories of control characters, surrogates (from bytes that are no UTF-8) and line separators.
@@ -155,28 +158,18 @@ class ContentsStore:
             return None
         return self._entry(path, model)
 
-    async def is_notebook(self, path: str) -> bool:
-        """Whether a notebook is at a path. Raises what keeps the contents manager from saying so."""
+    async def document(self, path: str) -> Entry | None:
+        """What lies at `path`; None when nothing does. Raises what keeps the contents manager from saying so."""
         try:
             model = await self._call(self._manager.get, path, content=False)
         except NotFound:
-            return False
-        return bool(model["type"] == "notebook")
+            return None
+        return self._entry(path, model)
 
-    async def changed(self, path: str) -> datetime | None:
-        """When what is at a path came there or was last changed, as far as that is told. Raises `NotFound`.
-
-        On a disk also by a rename, which leaves the time of modification as it was.
-        """
-        on_disk = getattr(self._manager, "_get_os_path", None)
-        if on_disk is not None:
-            async with _contents_errors():
-                return await asyncio.to_thread(_changed, on_disk(self.api_path(path)))
-        model = await self._call(self._manager.get, path, content=False)
-        found = [model.get(name) for name in ("created", "last_modified")]
-        # By the contents API they are times; not every manager knows any.
-        times = [each for each in found if isinstance(each, datetime)]
-        return max((_aware(each) for each in times), default=None)
+    async def is_notebook(self, path: str) -> bool:
+        """Whether a notebook is at a path. Raises what keeps the contents manager from saying so."""
+        entry = await self.document(path)
+        return entry is not None and entry.kind == "notebook"
 
     async def is_empty(self) -> bool:
         """Whether the root shows nothing, or is not there. Raises what keeps the contents manager from saying so."""
@@ -249,20 +242,38 @@ class ContentsStore:
         before(dashboards_before_save)
         after(dashboards_after_save)
 
-    def on_made(self, made: Callable[[str, datetime], None]) -> None:
+    def on_write(
+        self,
+        made: Callable[[str, datetime], None],
+        overwritten: Callable[[Entry], None] = lambda entry: None,
+        is_told: Callable[[str], bool] = lambda path: False,
+    ) -> None:
         """Has told what is saved where nothing was, whoever saves: its path, and a time at which nothing was there.
 
-        Managers that keep no files on a disk tell nothing: only there it can be looked between a save's two hooks.
+        And what is about to be saved over. Not for paths of which `is_told` otherwise. Managers that keep no files on a disk
+        tell nothing: only there it can be looked between a save's two hooks.
         """
         on_disk = getattr(self._manager, "_get_os_path", None)
         if on_disk is None:
             return
+        # Of one that failed it stays, and is still true.
         new: dict[str, datetime] = {}
 
         def begins(path: str, model: dict[str, Any]) -> None:
+            if model.get("type") == "directory" or is_told(path):
+                return
+            file = Path(on_disk(path))
+            if os.path.lexists(file):
+                if isinstance(self._manager, _FILE_MANAGERS):
+                    with contextlib.suppress(OSError):
+                        overwritten(_entry_of(path, file.lstat()))
+                return
             new.pop(path, None)
-            if model.get("type") != "directory" and not os.path.lexists(on_disk(path)):
+            # Without its folder it fails, and the folder may come back with all that was in it.
+            if file.parent.is_dir():
                 new[path] = datetime.now(UTC)
+                if len(new) > _MOST_SAVES:
+                    del new[next(iter(new))]
 
         def ended(path: str) -> None:
             since = new.pop(path, None)
@@ -373,24 +384,16 @@ class ContentsStore:
             return await ensure_async(call())
 
     def _entry(self, path: str, model: dict[str, Any]) -> Entry:
+        # By the contents API it is a time; not every manager knows it.
+        modified = model.get("last_modified")
         return Entry(
             path=path,
             name=model["name"],
             kind=model["type"],
-            last_modified=model.get("last_modified"),
+            last_modified=modified if isinstance(modified, datetime) else None,
             size=model.get("size"),
             mimetype=model.get("mimetype"),
         )
-
-
-def _changed(file: str) -> datetime:
-    # What a link leads to is what is there.
-    times = (Path(file).lstat().st_ctime, Path(file).stat().st_ctime)
-    return datetime.fromtimestamp(max(times), UTC)
-
-
-def _aware(time: datetime) -> datetime:
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _give(file: str, user_id: int, group_id: int) -> None:
@@ -405,6 +408,12 @@ def _give(file: str, user_id: int, group_id: int) -> None:
         os.fchown(opened, user_id, group_id)
     finally:
         os.close(opened)
+
+
+def _entry_of(path: str, found: os.stat_result) -> Entry:
+    """A file as the file managers describe it."""
+    modified = datetime.fromtimestamp(found.st_mtime, UTC)
+    return Entry(path, path.rpartition("/")[2], "file", modified, found.st_size)
 
 
 def _saves_plainly(manager: Any) -> bool:

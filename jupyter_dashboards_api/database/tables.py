@@ -131,6 +131,7 @@ class Notebook(Table):
     path: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now)
     missing_since: Mapped[datetime | None]
+    revision: Mapped[str | None] = mapped_column(String(100))
     deleted_at: Mapped[datetime | None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -177,6 +178,8 @@ class CommandResultsHandler(_CommandHandler):
         if command.command_type == CONVERT:
             if self.flag("raw"):
                 await self.send_file(command)
+            elif self.flag("inline"):
+                await self.send_bytes(await self._file(command))
             else:
                 self.send({"inline": False, "result_location": _locations(command)})
             return
@@ -188,6 +191,24 @@ class CommandResultsHandler(_CommandHandler):
             raise Unreadable(NOT_KEPT)
         text, raw = found[0], self.flag("raw")
         return await self.made(len(text), lambda: _results({}, text, raw=raw))
+
+    async def _file(self, command: CommandInfo) -> bytes:
+        """The file in the answer itself, as one client asks for it that can follow no place: as text, or base64."""
+        file = await self.commands.store.file_of(command.id)
+        if file is None:
+            raise Unreadable(NOT_KEPT)
+        is_text = file.mime == "text/html"
+        model = {
+            "inline": True,
+            "result_location": _locations(command),
+            "encoding": None if is_text else "base64",
+        }
+
+        def make() -> bytes:
+            text = file.data.decode() if is_text else base64.b64encode(file.data).decode()
+            return json_with(model, "results", text)
+
+        return await self.made(len(file.data), make)
 
 
 class CommandFileHandler(_CommandHandler):

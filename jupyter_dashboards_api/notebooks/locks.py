@@ -30,9 +30,13 @@ class PathLocks:
             released, self._released = self._released, asyncio.Event()
             released.set()
 
+    def is_held(self, path: str) -> bool:
+        """Whether somebody holds anything in the line of `path`."""
+        return any(_in_line(path, held) for held in self._held)
+
     async def settled(self, path: str) -> None:
         """Waits until nobody holds anything in the line of `path`."""
-        while any(_in_line(path, held) for held in self._held):
+        while self.is_held(path):
             await self._released.wait()
 
 

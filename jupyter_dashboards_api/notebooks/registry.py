@@ -5,8 +5,7 @@ it, told by the contents manager's events, and are never given to another notebo
 was is a new notebook. (jupyter_server_fileid's manager gave it the old id.) So is one that is saved where nothing is,
 whatever was there once: nobody tells of files that are deleted past the contents manager.
 
-Those are noticed by whoever looks for them, and it is noted since when one is missing. A file that is there later is the
-same notebook if it has not changed since then, as on a disk that was not mounted; otherwise it is another one.
+Those are noticed by whoever looks for them (`presence.py`).
 
 Paths here are those of the contents manager, not those below `DashboardsApp.root`.
 """
@@ -18,7 +17,7 @@ import contextlib
 import secrets
 import string
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,11 +26,12 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from ..dashboards.contents import Entry
 from ..dashboards.staging import is_staging
 from ..database.engine import Database
 from ..database.tables import Notebook, now
 from ..errors import DashboardsError, InvalidRequest, Unavailable
-from .presence import Files, Located, Looked, look_at
+from .presence import Files, Located, Looked, NotebookPresence, revision_of
 
 CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 
@@ -42,12 +42,6 @@ _AGAIN = (0.5, 5.0)
 """Seconds until an event is written again that the database would not take: at first, and at most. Each try is logged."""
 
 _RETRY_AFTER = 5
-
-_REPLACED_WITHIN = 0.2
-"""Seconds in which a file is there again that was only replaced."""
-
-_CLOCKS = timedelta(seconds=1)
-"""How far behind a storage's clock may be."""
 
 # A database takes so many values in one statement.
 _AT_ONCE = 500
@@ -65,6 +59,7 @@ class NotebookId:
     short_id: str
     path: str
     missing_since: datetime | None = field(default=None, compare=False)
+    revision: str | None = field(default=None, compare=False)
 
 
 class NotebookRegistry:
@@ -79,8 +74,9 @@ class NotebookRegistry:
         """`changed` is called after a notebook has moved or gone. Without `files` each notebook counts as there."""
         self._database = database
         self._changed = changed
-        self._files = files
-        self._settled: Callable[[str], Awaitable[None]] = _no_wait
+        self._presence: NotebookPresence | None = None
+        if files is not None:
+            self._presence = NotebookPresence(database, files, self._end, changed)
         # One event after the other, in their order: a notebook may move twice.
         self._events = asyncio.Lock()
         self._listeners: list[Callable[[Session, Sequence[int]], object]] = []
@@ -93,7 +89,8 @@ class NotebookRegistry:
 
     def wait_for(self, settled: Callable[[str], Awaitable[None]]) -> None:
         """Has `settled` waited for before a notebook at a path counts as missing: it may just be replaced."""
-        self._settled = settled
+        if self._presence is not None:
+            self._presence.settled = settled
 
     async def identify(self, path: str) -> NotebookId:
         """The ids of the notebook at a path, made now if it has none. The caller knows that it is there."""
@@ -101,8 +98,11 @@ class NotebookRegistry:
         if found is not None:
             return found
 
+        entry = await self._presence.entry(path) if self._presence is not None else None
+        revision = revision_of(entry) if entry is not None else None
+
         def make(session: Session) -> NotebookId:
-            return ids_of(_at(session, path) or _new(session, path))
+            return ids_of(_at(session, path) or _new(session, path, revision))
 
         try:
             return await self._database.write(make)
@@ -152,57 +152,17 @@ class NotebookRegistry:
     async def look(self, notebooks: Sequence[Located]) -> Looked:
         """Looks which of some notebooks are there, each at its path, and notes which are not.
 
-        A file that takes the place of one that was missing ends it, with all that is known of it.
+        A file that has taken the place of one that was missing ends it, with all that is known of it.
         """
-        if self._files is None:
-            return Looked({each.id for each in notebooks})
-        since = now()
-        looked = await look_at(self._files, notebooks)
-        # What is about to be made is not missing.
-        new = [
-            each
-            for each in notebooks
-            if each.id in looked.gone
-            and each.missing_since is None
-            and each.path not in self._reserved
-        ]
-        if new:
-            # An upload puts the old file aside first, and many programs delete a file in order to save it.
-            await asyncio.sleep(_REPLACED_WITHIN)
-            for each in new:
-                await self._settled(each.path)
-            looked.correct(await look_at(self._files, new))
-            if looked.there or not await self._is_dark():
-                await self._note([each for each in new if each.id in looked.gone], since)
-        for each in notebooks:
-            if each.id in looked.there and each.missing_since is not None:
-                await self._judge(each, looked)
-        return looked
-
-    async def _judge(self, notebook: Located, looked: Looked) -> None:
-        """Whether what is there again is the notebook that was missing; ends that if not."""
-        assert self._files is not None
-        try:
-            changed = await self._files.changed(notebook.path)
-        except DashboardsError as error:
-            looked.there.remove(notebook.id)
-            looked.errors[notebook.id] = error
-            return
-        if not await self._is_same(notebook, changed):
-            looked.there.remove(notebook.id)
-            looked.gone.add(notebook.id)
+        if self._presence is None:
+            there = ((each.id, Entry(each.path, each.path, "notebook")) for each in notebooks)
+            return Looked(dict(there))
+        return await self._presence.look(notebooks, self._reserved)
 
     async def end_missing(self, ids: Collection[int], grace: timedelta) -> None:
         """Ends those of some notebooks that have been missing for `grace`."""
-
-        def work(session: Session) -> int:
-            lost = Notebook.deleted_at.is_(None) & Notebook.id.in_(ids)
-            return self._end(session, lost & (Notebook.missing_since <= now() - grace))
-
-        if not ids:
-            return
-        if await self._database.write(work):
-            self._changed()
+        if self._presence is not None:
+            await self._presence.end_missing(ids, grace)
 
     async def _known_at(self, path: str) -> NotebookId | None:
         await self.informed()
@@ -238,51 +198,6 @@ class NotebookRegistry:
             return None
         return known if (await self.look([known])).is_there(known) else None
 
-    async def _is_dark(self) -> bool:
-        """Whether nothing at all is shown, as by a disk that is not mounted, or that can't be told."""
-        assert self._files is not None
-        try:
-            return await self._files.is_empty()
-        except DashboardsError:
-            return True
-
-    async def _note(self, missing: Sequence[Located], since: datetime) -> None:
-        """Notes notebooks as missing, as far as they are still known where they were looked for."""
-
-        def work(session: Session) -> None:
-            for each in missing:
-                session.execute(
-                    update(Notebook)
-                    .where(
-                        Notebook.id == each.id,
-                        Notebook.path == each.path,
-                        Notebook.deleted_at.is_(None),
-                        Notebook.missing_since.is_(None),
-                    )
-                    .values(missing_since=since)
-                )
-
-        if missing:
-            await self._database.write(work)
-
-    async def _is_same(self, notebook: Located, changed: datetime | None) -> bool:
-        """Whether what was `changed` then is the notebook that was missing; if not, that ends."""
-
-        def work(session: Session) -> bool | None:
-            row = session.get(Notebook, notebook.id, with_for_update={"key_share": True})
-            if row is None or row.deleted_at is not None or row.path != notebook.path:
-                return None
-            if row.missing_since is not None and _is_later(changed, row.missing_since):
-                self._end(session, Notebook.id == row.id)
-                return False
-            row.missing_since = None
-            return True
-
-        is_same = await self._database.write(work)
-        if is_same is False:
-            self._changed()
-        return is_same is True
-
     async def moved(self, path: str, new_path: str) -> None:
         """A notebook, or a folder with all that is in it, is called otherwise now."""
         if await self._database.write(self._moving(path, new_path)):
@@ -314,15 +229,68 @@ class NotebookRegistry:
                     await self._write_surely(self._deleting(source), _below(source))
         elif action == "delete" and path and not _is_staged(path):
             await self._write_surely(self._deleting(path), _below(path))
+        elif action == "save" and path and not _is_staged(path) and not self._is_noted(path):
+            self._keep(self._look_below(path))
 
     def appeared(self, path: str, since: datetime) -> None:
         """A file or folder was made where nothing was at `since`. What is known there from before is gone; nobody told."""
         if path in self._reserved:
             self._reserved.remove(path)
         elif not _is_staged(path):
-            task = asyncio.ensure_future(self._end_older(path, since))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._keep(self._end_older(path, since))
+
+    def overwritten(self, entry: Entry) -> None:
+        """What was at a path until now is saved over. Nobody may have looked at it since it was missing."""
+        if self._is_noted(entry.path):
+            self._keep(self._judge(entry))
+
+    def replaced(self, place: str, notebooks: Collection[str], since: datetime) -> None:
+        """A notebook or folder has been replaced, from `since` on. `notebooks` are the paths of those that are there now."""
+        self._keep(self._replace(place, notebooks, since))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _judge(self, entry: Entry) -> None:
+        assert self._presence is not None
+        with contextlib.suppress(DashboardsError):
+            known = await self._known_at(entry.path)
+            if known is not None:
+                await self._presence.judge(known.id, entry)
+
+    async def _replace(self, place: str, notebooks: Collection[str], since: datetime) -> None:
+        def work(session: Session) -> int:
+            gone = []
+            for row in session.scalars(select(Notebook).where(_below(place))):
+                if row.path not in notebooks and row.created_at < since:
+                    gone.append(row.id)
+                elif row.missing_since is not None and row.missing_since >= since:
+                    # Another server has looked for it meanwhile.
+                    row.missing_since = None
+            return sum(
+                self._end(session, Notebook.id.in_(gone[start : start + _AT_ONCE]))
+                for start in range(0, len(gone), _AT_ONCE)
+            )
+
+        with contextlib.suppress(InvalidRequest):
+            async with self._events:
+                await self._write_surely(work, _below(place))
+            await self._look_below(place)
+
+    def _is_noted(self, path: str) -> bool:
+        return self._presence is not None and self._presence.is_noted(path)
+
+    async def _look_below(self, place: str) -> None:
+        """Notes how the notebooks there look now."""
+        wanted = select(Notebook).where(_below(place))
+        # Whoever looks next does as well.
+        with contextlib.suppress(DashboardsError):
+            found = await self._database.read(
+                lambda session: list(map(ids_of, session.scalars(wanted)))
+            )
+            await self.look(found)
 
     async def _end_older(self, path: str, since: datetime) -> None:
         is_older = Notebook.created_at < since
@@ -371,8 +339,6 @@ class NotebookRegistry:
             moved = session.scalars(select(Notebook).where(_below(path))).all()
             for notebook in moved:
                 notebook.path = new_path + notebook.path[len(path) :]
-                # Somebody has looked where it was.
-                notebook.missing_since = None
             return len(moved)
 
         return work
@@ -415,11 +381,12 @@ def _at(session: Session, path: str) -> Notebook | None:
     )
 
 
-def _new(session: Session, path: str) -> Notebook:
+def _new(session: Session, path: str, revision: str | None = None) -> Notebook:
     notebook = Notebook(
         uuid=str(uuid.uuid4()),
         short_id="".join(secrets.choice(_LETTERS) for _ in range(_SHORT)),
         path=path,
+        revision=revision,
     )
     session.add(notebook)
     session.flush()
@@ -437,13 +404,10 @@ def _below(path: str) -> ColumnElement[bool]:
 def ids_of(notebook: Notebook) -> NotebookId:
     """The ids of a row."""
     return NotebookId(
-        notebook.id, notebook.uuid, notebook.short_id, notebook.path, notebook.missing_since
+        notebook.id,
+        notebook.uuid,
+        notebook.short_id,
+        notebook.path,
+        notebook.missing_since,
+        notebook.revision,
     )
-
-
-def _is_later(changed: datetime | None, since: datetime) -> bool:
-    return changed is not None and changed >= since - _CLOCKS
-
-
-async def _no_wait(path: str) -> None:
-    """There is nothing to wait for."""

@@ -6,13 +6,14 @@ A contents manager can't rename over what is there, so for a moment nothing has 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from ..dashboards.contents import ContentsStore, join_path, parent_path
 from ..dashboards.staging import parse_staging, staging_path
 from ..errors import DashboardsError
+from .registry import NotebookRegistry
 
 _ABANDONED_AFTER = 3600
 """Seconds after which a staged file belongs to no running upload, of this server or another on the same storage."""
@@ -25,15 +26,24 @@ class Replacing:
         self,
         store: ContentsStore,
         log: Any,
-        made: Callable[[str, datetime], None] = lambda path, since: None,
+        registry: NotebookRegistry | None = None,
     ) -> None:
-        """`made` is told what is put where nothing was: its path in the whole contents manager, and a time before that."""
+        """`registry` is told what is put where nothing was, and what is replaced."""
         self._store = store
         self._log = log
-        self._made = made
+        self._registry = registry
 
-    async def replace(self, place: str, staged: str, others: Sequence[str] = ()) -> None:
-        """Renames `staged` to `place`, whatever is there and the `others` aside, and deletes those; all or nothing."""
+    async def replace(
+        self,
+        place: str,
+        staged: str,
+        others: Sequence[str] = (),
+        notebooks: Collection[str] = (),
+    ) -> None:
+        """Renames `staged` to `place`, whatever is there and the `others` aside, and deletes those; all or nothing.
+
+        `notebooks` are the paths that notebooks have then, if it is a folder.
+        """
         begun: list[tuple[str, str]] = []
         aside: list[str] = []
 
@@ -58,8 +68,13 @@ class Replacing:
             for path, new_path in reversed(begun):
                 await self._undo(path, new_path)
             raise
-        if is_new:
-            self._made(self._store.api_path(place), since)
+        if self._registry is not None:
+            api_path = self._store.api_path
+            if is_new:
+                self._registry.appeared(api_path(place), since)
+            else:
+                there = {api_path(path) for path in notebooks} or {api_path(place)}
+                self._registry.replaced(api_path(place), there, since)
         for path in aside:
             await self.discard(path)
 

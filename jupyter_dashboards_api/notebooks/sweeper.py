@@ -24,8 +24,11 @@ from .registry import NotebookRegistry
 # A database takes so many values in one statement.
 _AT_ONCE = 500
 
-_MISSING = 10.0
-"""Most seconds between two looks at those that are missing: until then nobody may have seen that one is there again."""
+_OFTEN = 10.0
+"""Seconds between two looks at those that are missing, and at all of them where that takes no time to speak of."""
+
+_SHARE = 500
+"""How many times as long as a look the pause after it is, up to `interval`."""
 
 
 class RegistrySweeper(LoggingConfigurable):
@@ -34,17 +37,17 @@ class RegistrySweeper(LoggingConfigurable):
     interval = Float(
         300.0,
         min=1.0,
-        help="""Seconds between two looks whether the notebooks that have ids (shared, run or scheduled ones) are still
-        there.""",
+        help="""Most seconds between two looks whether the notebooks that have ids (shared, run or scheduled ones) are still
+        there. It is looked more often, up to every ten seconds, where that takes little time.""",
     ).tag(config=True)
 
     grace = Float(
         900.0,
         min=0.0,
         help="""Seconds that a notebook's file may be missing before the notebook counts as deleted, and its links and
-        schedules end. A file that is there before that is the same notebook if it has not changed since it was found
-        missing, as on a disk that was not mounted; otherwise it is another one. As long as the contents manager shows nothing
-        at all, none counts as missing.""",
+        schedules end. A file that is there before that is the same notebook if its time of modification and its size are
+        the same, as on a disk that was not mounted; otherwise it is another one. As long as the contents manager shows
+        nothing at all, none is counted as deleted.""",
     ).tag(config=True)
 
     def __init__(
@@ -71,10 +74,11 @@ class RegistrySweeper(LoggingConfigurable):
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time() + self.interval
+        due = loop.time() + min(_OFTEN, self.interval)
         while True:
-            await asyncio.sleep(min(max(due - loop.time(), 0.0), _MISSING))
-            is_due = loop.time() >= due
+            await asyncio.sleep(min(max(due - loop.time(), 0.0), _OFTEN))
+            begun = loop.time()
+            is_due = begun >= due
             try:
                 await self.look(missing=not is_due)
             except DashboardsError as error:
@@ -83,7 +87,8 @@ class RegistrySweeper(LoggingConfigurable):
                 # A contents manager may raise anything; the next look may be better.
                 self._logger.exception("Notebooks can't be looked at.")
             if is_due:
-                due = loop.time() + self.interval
+                pause = max(_OFTEN, _SHARE * (loop.time() - begun))
+                due = loop.time() + min(pause, self.interval)
 
     async def look(self, *, missing: bool = False) -> None:
         """One look at all of them, or at those that are known to be `missing`."""

@@ -15,9 +15,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 
 from nbformat import NotebookNode
@@ -31,6 +30,7 @@ from ..dashboards.staging import is_staging, staging_path
 from ..errors import Conflict, InvalidRequest, NotFound
 from .bundles import Bundle, Limits, open_upload
 from .locks import PathLocks
+from .registry import NotebookRegistry
 from .replacing import Replacing
 
 _MAX_NAME_BYTES = 200
@@ -99,16 +99,16 @@ class NotebookUploads(LoggingConfigurable):
         store: ContentsStore,
         finder: DashboardFinder,
         cache: DashboardCache,
-        made: Callable[[str, datetime], None] = lambda path, since: None,
+        registry: NotebookRegistry | None = None,
         **options: Any,
     ) -> None:
-        """`made` is told what is put where nothing was: its path in the whole contents manager, and a time before that."""
+        """`registry` is told what is put where nothing was, and what is replaced."""
         super().__init__(**options)
-        self._made = made
+        self._registry = registry
         self._store = store
         self._finder = finder
         self._cache = cache
-        self._replacing = Replacing(store, self.log, made)
+        self._replacing = Replacing(store, self.log, registry)
         self._locks = PathLocks()
         self._making_folders = asyncio.Lock()
         self._folder_users: Counter[str] = Counter()
@@ -167,6 +167,10 @@ class NotebookUploads(LoggingConfigurable):
         """Waits until no upload or deletion is changing what the server's other APIs call `api_path`."""
         await self._locks.settled(self._place(api_path))
 
+    def is_held(self, api_path: str) -> bool:
+        """Whether an upload or deletion is changing what the server's other APIs call `api_path`."""
+        return self._locks.is_held(self._place(api_path))
+
     def _place(self, api_path: str) -> str:
         own = self._store.own_path(api_path)
         # No path of ours begins with a slash.
@@ -182,7 +186,7 @@ class NotebookUploads(LoggingConfigurable):
         name = api_path.rpartition("/")[2]
         if is_staging(name) or len(name.removesuffix(".ipynb").encode()) > _MAX_NAME_BYTES:
             raise InvalidRequest("This name cannot be used for a notebook: choose another.")
-        replacing = Replacing(contents, self.log, self._made)
+        replacing = Replacing(contents, self.log, self._registry)
         async with self.held(api_path):
             there = await contents.stat(api_path)
             if there is not None and there.kind == "directory":
@@ -235,7 +239,8 @@ class NotebookUploads(LoggingConfigurable):
         async with self._staged(target) as staged:
             await self._write_bundle(staged, bundle)
             others = [f"{target}.ipynb"] if shadowing else []
-            await self._replacing.replace(target, staged, others)
+            notebooks = [join_path(target, path) for path in bundle.notebooks]
+            await self._replacing.replace(target, staged, others, notebooks)
 
     async def _write_bundle(self, folder: str, bundle: Bundle) -> None:
         await self._store.make_folders(folder)

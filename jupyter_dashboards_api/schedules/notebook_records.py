@@ -41,6 +41,7 @@ class RecordInfo:
     last_run: datetime | None
     schedule: ScheduleInfo | None
     missing_since: datetime | None = None
+    revision: str | None = None
 
 
 class NotebookRecords:
@@ -187,6 +188,7 @@ def _records(session: Session, uuids: Sequence[str] | None) -> list[RecordInfo]:
                 last_run=_later(record.last_run, at),
                 schedule=schedules.get(notebook.id),
                 missing_since=notebook.missing_since,
+                revision=notebook.revision,
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -58,6 +59,23 @@ async def file_of(client: CommandClient, command: Any) -> Any:
     place = f"commands/{command['id']}/results?raw=true"
     assert found == {"inline": False, "result_location": [place]}
     return await client.ask("GET", f"/{place}")
+
+
+@pytest.mark.usefixtures("write_note")
+@pytest.mark.parametrize("kind", ["html", "pdf"])
+async def test_a_client_that_follows_no_place_has_the_file_in_the_answer(
+    client: CommandClient, kind: str
+) -> None:
+    command = await convert(client, fileFormat=kind)
+    data = (await file_of(client, command)).body
+    found = await client.get(f"/commands/{command['id']}/results?inline=True&include_headers=false")
+    results, encoding = found.pop("results"), found.pop("encoding")
+    assert found == {
+        "inline": True,
+        "result_location": [f"commands/{command['id']}/results?raw=true"],
+    }
+    assert encoding == (None if kind == "html" else "base64")
+    assert (results.encode() if kind == "html" else base64.b64decode(results)) == data
 
 
 @pytest.mark.usefixtures("write_note")
@@ -311,6 +329,29 @@ async def test_a_conversion_that_is_cancelled_at_the_end_of_its_run_keeps_that_a
     assert (await client.ask("GET", f"/commands/{command['id']}/notebook")).code == 200
     log = (await client.ask("GET", f"/commands/{command['id']}/logs")).body.decode()
     assert "Converting" not in log
+
+
+@pytest.mark.usefixtures("write_note")
+async def test_a_conversion_that_is_cancelled_after_its_run_keeps_that(
+    client: CommandClient, dashboards: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = asyncio.Event()
+
+    async def endless(*args: Any, **options: Any) -> bytes:
+        drawing.set()
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(dashboards.commands.converter, "convert", endless)
+    command = await client.submit(
+        command_type="NotebookConvertCommand", resourceId=await note_id(client), resourceType="Note",
+        fileFormat="html", execute=True,
+    )  # fmt: skip
+    await drawing.wait()
+    await client.ask("PUT", f"/commands/{command['id']}", {"status": "kill"})
+    assert (await client.ended(command["id"]))["status"] == "cancelled"
+    assert (await client.ask("GET", f"/commands/{command['id']}/notebook")).code == 200
+    log = (await client.ask("GET", f"/commands/{command['id']}/logs")).body.decode()
+    assert log.splitlines()[-1].endswith(" Cancelled.")
 
 
 @pytest.mark.usefixtures("write_note")

@@ -262,6 +262,21 @@ def test_the_classes_run_cancel_and_read(server: ServerProcess, notes: dict[str,
     assert answer[6:] == [True, "ResourceInvalid"]
 
 
+def test_the_file_of_a_conversion_is_fetched_as_results_are(
+    server: ServerProcess, notes: dict[str, int]
+) -> None:
+    answer = python(
+        server,
+        "class NotebookConvertCommand(Command): pass\n"
+        f"run = NotebookConvertCommand.run(resourceId={notes['answer']}, resourceType='Note', fileFormat='html')\n"
+        "out = io.StringIO()\n"
+        "run.get_results(out)\n"
+        "print(json.dumps([run.status, out.getvalue()]))",
+    )
+    assert answer[0] == "done"
+    assert answer[1].startswith("<!doctype html>")
+
+
 def test_a_command_type_without_a_class_is_sent_as_it_is(server: ServerProcess) -> None:
     missing = python(
         server,

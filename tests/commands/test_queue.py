@@ -205,6 +205,7 @@ async def test_a_retry_that_is_cancelled_while_it_waits_has_no_error(
         assert (await store.cancel(number))[0]
     cancelled = await store.get(number)
     assert (cancelled.status, cancelled.error) == ("cancelled", None)
+    assert (await store.log_of(number)).splitlines()[-1].endswith(" Cancelled.")
 
 
 async def test_what_can_never_succeed_is_not_tried_again(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,52 +130,6 @@ async def test_nothing_is_found_where_nothing_is(store: ContentsStore) -> None:
     for read in (store.notebook, store.file, store.folder):
         with pytest.raises(NotFound):
             await read("missing")
-
-
-async def test_it_is_told_when_a_file_came_to_its_place_not_only_when_it_was_written(
-    tmp_path: Path, jupyter_home: None
-) -> None:
-    store = ContentsStore(AsyncFileContentsManager(root_dir=str(tmp_path)))
-    (tmp_path / "old.txt").write_text("x")
-    os.utime(tmp_path / "old.txt", (1, 1))
-    made = await store.changed("old.txt")
-    assert made is not None
-    assert made > datetime.now(UTC) - timedelta(hours=1)
-    for name, put_there in (
-        ("moved.txt", (tmp_path / "old.txt").rename),
-        ("linked.txt", lambda path: path.symlink_to(tmp_path / "moved.txt")),
-    ):
-        before = datetime.now(UTC) - timedelta(seconds=1)
-        put_there(tmp_path / name)
-        changed = await store.changed(name)
-        assert changed is not None
-        assert changed >= before
-    with pytest.raises(NotFound):
-        await store.changed("nothing.txt")
-
-
-def day(number: int) -> datetime:
-    return datetime(2026, 1, number, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("model", "changed"),
-    [
-        ({"created": day(2), "last_modified": day(1)}, 2),
-        ({"created": day(2).replace(tzinfo=None), "last_modified": day(3)}, 3),
-        ({"created": "2026-01-02", "last_modified": None}, None),
-        ({}, None),
-    ],
-)
-async def test_a_manager_without_a_disk_tells_as_much_as_it_knows(
-    model: dict[str, Any], changed: int | None
-) -> None:
-    class Elsewhere(MemoryContents):
-        def get(self, path: str, *args: Any, **options: Any) -> dict[str, Any]:
-            return {"name": path, "path": path, "type": "file", **model}
-
-    found = await ContentsStore(Elsewhere()).changed("a.txt")
-    assert found == (day(changed) if changed else None)
 
 
 class FailingContents(MemoryContents):

@@ -10,17 +10,18 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_dashboards_api.schedules import lost
 from jupyter_dashboards_api.schedules.models import NOTEBOOKS
 from jupyter_dashboards_api.schedules.store import ScheduleFilter
 from tests.conftest import Fetch, Write
+from tests.notebooks.archives import zip_of
 
 from .callers import Callers
 from .command_client import CommandClient, error_of
@@ -235,8 +236,6 @@ async def test_a_folder_that_was_away_brings_its_notebooks_back(
     known: Known, monkeypatch: pytest.MonkeyPatch, notice: Notice
 ) -> None:
     monkeypatch.setattr(lost, "PATIENCE", 60.0)
-    # A storage's clock may be a second behind, and the notebook is not older than that.
-    monkeypatch.setattr("jupyter_dashboards_api.notebooks.registry._CLOCKS", timedelta(0))
     folder, away = known.root / "notebooks", known.root / "away"
     folder.rename(away)
     await notice(known)
@@ -257,7 +256,6 @@ async def test_a_storage_that_shows_nothing_at_all_has_lost_nothing(
         await notice(known)
     for each in list(away.iterdir()):
         each.rename(known.root / each.name)
-    # It was not noted as missing, so that it may change meanwhile.
     assert await known.at_path() == known.id
     assert await known.schedules() == [known.uuid]
 
@@ -295,3 +293,137 @@ async def test_an_upload_that_replaces_it_keeps_it_whoever_looks_meanwhile(
     assert (await looks).code == 200
     assert await known.at_path() == known.id
     assert await known.schedules() == [known.uuid]
+
+
+async def test_a_folder_that_takes_the_place_of_another_brings_other_notebooks(
+    known: Known,
+) -> None:
+    other = known.root / "next" / "admin"
+    other.mkdir(parents=True)
+    shutil.copy(known.root / "other.ipynb", other / known.file.name)
+    os.utime(other / known.file.name, (LONG_AGO, LONG_AGO))
+    (known.root / "notebooks").rename(known.root / "before")
+    await by_record(known)
+    (known.root / "next").rename(known.root / "notebooks")
+    await is_another(known)
+
+
+async def test_a_link_to_a_folder_that_leads_elsewhere_brings_other_notebooks(
+    known: Known,
+) -> None:
+    for release in ("one", "two"):
+        shutil.copytree(known.root / "notebooks", known.root / release)
+    os.utime(known.root / "two" / "admin" / known.file.name, (LONG_AGO, LONG_AGO))
+    shutil.rmtree(known.root / "notebooks")
+    await by_record(known)
+    (known.root / "notebooks").symlink_to(known.root / "two")
+    await is_another(known)
+
+
+@pytest.mark.parametrize("renamed", ["file", "folder"])
+async def test_one_that_was_put_there_is_another_also_when_it_is_renamed_before_anybody_looks(
+    known: Known, jp_serverapp: Any, renamed: str
+) -> None:
+    known.file.unlink()
+    await by_record(known)
+    moved(known.root / "other.ipynb", known.file)
+    new_path = known.path.replace(
+        "notebooks/admin/", "notebooks/" if renamed == "file" else "moved/admin/"
+    )
+    names = (known.path, new_path) if renamed == "file" else ("notebooks", "moved")
+    await jp_serverapp.contents_manager.rename(*names)
+    known.path = new_path
+    await is_another(known)
+
+
+async def test_the_only_one_there_is_has_no_heir(known: Known) -> None:
+    (known.root / "other.ipynb").rename(known.root.parent / "other.ipynb")
+    shutil.rmtree(known.root / "notebooks")
+    for each in known.root.iterdir():
+        raise AssertionError(f"{each} is there too")
+    await by_record(known)
+    await by_sweeping(known)
+    known.file.parent.mkdir(parents=True)
+    shutil.move(known.root.parent / "other.ipynb", known.file)
+    await is_another(known)
+
+
+async def test_two_who_save_at_once_where_one_was_deleted_save_another(
+    known: Known, jp_serverapp: Any
+) -> None:
+    content = {"type": "notebook", "format": "json", "content": new_notebook()}
+    known.file.unlink()
+    manager = jp_serverapp.contents_manager
+    await asyncio.gather(*(manager.save(dict(content), known.path) for _ in range(2)))
+    await is_another(known)
+
+
+async def test_one_that_is_back_and_saved_before_anybody_looks_is_the_same(
+    known: Known, jp_serverapp: Any
+) -> None:
+    folder, away = known.root / "notebooks", known.root / "away"
+    folder.rename(away)
+    await by_record(known)
+    away.rename(folder)
+    content = {"type": "notebook", "format": "json", "content": new_notebook()}
+    await jp_serverapp.contents_manager.save(content, known.path)
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
+    assert await known.page() == 200
+
+
+async def test_one_that_was_put_there_and_is_saved_before_anybody_looks_is_another(
+    known: Known, jp_serverapp: Any
+) -> None:
+    known.file.unlink()
+    await by_record(known)
+    moved(known.root / "other.ipynb", known.file)
+    content = {"type": "notebook", "format": "json", "content": new_notebook()}
+    await jp_serverapp.contents_manager.save(content, known.path)
+    await is_another(known)
+
+
+async def test_a_save_while_an_upload_replaces_it_is_of_the_same_notebook(
+    known: Known, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = jp_serverapp.contents_manager
+    content = {"type": "notebook", "format": "json", "content": new_notebook()}
+    store = type(known.server.uploads._store)
+    rename = store.rename
+
+    async def noticed(self: Any, path: str, new_path: str) -> None:
+        await rename(self, path, new_path)
+        if path == known.path:
+            # The old one is aside, and the new one not there yet: so far a save comes meanwhile.
+            manager.run_pre_save_hooks(model=content, path=known.path)
+
+    monkeypatch.setattr(store, "rename", noticed)
+    data = known.file.read_bytes()
+    await known.server.uploads.save(known.path.removesuffix(".ipynb"), "x.ipynb", data)
+    saved = {**content, "path": known.path}
+    manager.run_post_save_hooks(model=saved, os_path=str(known.file))
+    monkeypatch.undo()
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
+    assert await known.page() == 200
+
+
+async def test_what_an_upload_of_a_folder_leaves_out_is_gone(
+    callers: Callers, commands: CommandClient, dashboards: Any
+) -> None:
+    async def upload(*names: str) -> None:
+        notebook = nbformat.writes(new_notebook())
+        data = zip_of(dict.fromkeys(("index.ipynb", *names), notebook))
+        await dashboards.uploads.save("board", "board.zip", data)
+
+    await upload("other.ipynb", "kept.ipynb")
+    names = ("index", "kept", "other")
+    before = [await commands.note_id(f"board/{name}.ipynb") for name in names]
+    link = await Link.to(callers, "board/other.ipynb")
+    await upload("kept.ipynb")
+    await dashboards.access.notebooks.informed()
+    await upload("other.ipynb", "kept.ipynb")
+    after = [await commands.note_id(f"board/{name}.ipynb") for name in names]
+    assert after[:2] == before[:2]
+    assert after[2] != before[2]
+    assert (await callers.nobody().send("GET", f"/shared/{link.token}")).code == 404

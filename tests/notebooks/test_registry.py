@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from jupyter_dashboards_api.database.engine import Database
@@ -111,10 +111,19 @@ async def test_it_is_said_when_a_notebook_that_is_known_has_moved_or_gone(
 
 
 async def test_the_ids_of_notebooks_that_go_are_told_in_the_transaction_that_ends_them(
-    registry: NotebookRegistry, database: Database
+    database: Database,
 ) -> None:
     told: list[int] = []
     fails = False
+
+    class Nothing:
+        async def document(self, path: str) -> None:
+            return None
+
+        async def is_empty(self) -> bool:
+            return True
+
+    registry = NotebookRegistry(database, files=Nothing())
 
     def listener(session: Session, ids: Sequence[int]) -> None:
         if fails:
@@ -135,9 +144,7 @@ async def test_the_ids_of_notebooks_that_go_are_told_in_the_transaction_that_end
     assert told == [ids["f/a.ipynb"], ids["f/b.ipynb"]]
     await registry.moved("moved.ipynb", "replaced.ipynb")
     assert told[2:] == [ids["replaced.ipynb"]]
-    await database.execute(
-        update(Notebook).where(Notebook.id == ids["lost.ipynb"]).values(missing_since=now())
-    )
+    assert await registry.there(ids["lost.ipynb"]) is None
     await registry.end_missing([ids["lost.ipynb"]], timedelta(0))
     assert told[3:] == [ids["lost.ipynb"]]
     registry.appeared("new.ipynb", now())

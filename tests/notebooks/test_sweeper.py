@@ -15,7 +15,7 @@ from jupyter_server.services.contents.largefilemanager import (
 )
 from sqlalchemy import update
 
-from jupyter_dashboards_api.dashboards.contents import ContentsStore
+from jupyter_dashboards_api.dashboards.contents import ContentsStore, Entry
 from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import Notebook, now
 from jupyter_dashboards_api.errors import StorageFailed
@@ -24,19 +24,20 @@ from jupyter_dashboards_api.notebooks.registry import NotebookRegistry
 from jupyter_dashboards_api.notebooks.sweeper import RegistrySweeper
 from tests.conftest import Write
 
+LAST_YEAR = now() - timedelta(days=365)
+
 
 class Disk:
-    """The paths of the notebooks that are there, put there a year ago unless they are new."""
+    """The paths of the notebooks that are there, written on a day of last year unless they are new."""
 
     def __init__(self, *paths: str) -> None:
         self.paths = set(paths)
-        self.new: dict[str, datetime] = {}
+        self.new: dict[str, datetime | None] = {}
 
-    async def is_notebook(self, path: str) -> bool:
-        return path in self.paths
-
-    async def changed(self, path: str) -> datetime | None:
-        return self.new.get(path, now() - timedelta(days=365))
+    async def document(self, path: str) -> Entry | None:
+        if path not in self.paths:
+            return None
+        return Entry(path, path, "notebook", self.new.get(path, LAST_YEAR), 1000)
 
     async def is_empty(self) -> bool:
         return not self.paths
@@ -99,11 +100,8 @@ async def test_what_is_put_in_its_place_is_another(database: Database) -> None:
 
 
 async def test_where_nobody_knows_when_it_came_it_is_the_same_notebook(database: Database) -> None:
-    class Timeless(Disk):
-        async def changed(self, path: str) -> datetime | None:
-            return None
-
-    disk = Timeless("other.ipynb")
+    disk = Disk("other.ipynb")
+    disk.new["a.ipynb"] = None
     registry = NotebookRegistry(database, files=disk)
     known = await registry.identify("a.ipynb")
     assert await registry.there(known.id) is None
@@ -116,14 +114,16 @@ async def test_one_that_is_deleted_and_saved_anew_at_once_is_the_same_notebook(
     database: Database,
 ) -> None:
     class Blinks(Disk):
-        async def is_notebook(self, path: str) -> bool:
-            is_there = await super().is_notebook(path)
+        async def document(self, path: str) -> Entry | None:
+            there = await super().document(path)
             self.paths.add(path)
             self.new[path] = now()
-            return is_there
+            return there
 
-    registry = NotebookRegistry(database, files=Blinks())
+    disk = Blinks("a.ipynb")
+    registry = NotebookRegistry(database, files=disk)
     known = await registry.identify("a.ipynb")
+    disk.paths.clear()
     assert await registry.there(known.id) == known
     assert await registry.all_there(missing=True) == []
 
@@ -132,10 +132,10 @@ async def test_one_that_is_deleted_and_saved_anew_at_once_is_the_same_notebook(
 async def test_one_that_is_renamed_while_somebody_looks_is_the_same_notebook(
     database: Database, told: str
 ) -> None:
-    disk = Disk("b.ipynb")
-    disk.new["b.ipynb"] = now() + timedelta(hours=1)
+    disk = Disk("a.ipynb")
     registry = NotebookRegistry(database, files=disk)
     known = await registry.identify("a.ipynb")
+    disk.paths = {"b.ipynb"}
     if told == "before":
         await registry.moved("a.ipynb", "b.ipynb")
     # Where it was.
@@ -165,23 +165,58 @@ async def test_what_is_about_to_be_made_is_not_missing(database: Database) -> No
 async def test_one_that_is_missing_is_looked_for_more_often(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper_module, "_MISSING", 0.05)
-    disk = Disk("other.ipynb")
+    monkeypatch.setattr(sweeper_module, "_OFTEN", 0.05)
+    # As if there were so many that it took long to look at all of them.
+    monkeypatch.setattr(sweeper_module, "_SHARE", 1e9)
+    looks: list[bool] = []
+
+    class Sweeper(RegistrySweeper):
+        async def look(self, *, missing: bool = False) -> None:
+            await super().look(missing=missing)
+            looks.append(missing)
+
+    disk = Disk("a.ipynb", "other.ipynb")
     registry = NotebookRegistry(database, files=disk)
     known = await registry.identify("a.ipynb")
-    assert await registry.there(known.id) is None
-    disk.paths.add("a.ipynb")
-    sweeper = RegistrySweeper(registry, disk, interval=3600.0)
+    sweeper = Sweeper(registry, disk, interval=3600.0)
     sweeper.start()
     try:
         async with asyncio.timeout(60):
+            while not looks:
+                await asyncio.sleep(0.02)
+            disk.paths.remove("a.ipynb")
+            assert await registry.there(known.id) is None
+            disk.paths.add("a.ipynb")
             while await registry.all_there(missing=True):
                 await asyncio.sleep(0.02)
     finally:
         sweeper.stop()
+    assert looks[0] is False
+    assert all(looks[1:])
     # It was there again before anybody has changed it.
     disk.new["a.ipynb"] = now()
     assert await registry.there(known.id) == known
+
+
+async def test_few_notebooks_are_all_looked_for_often(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper_module, "_OFTEN", 0.05)
+    monkeypatch.setattr(sweeper_module, "_SHARE", 0)
+    disk = Disk("a.ipynb", "other.ipynb")
+    registry = NotebookRegistry(database, files=disk)
+    known = await registry.identify("a.ipynb")
+    sweeper = RegistrySweeper(registry, disk, interval=3600.0)
+    sweeper.start()
+    try:
+        async with asyncio.timeout(60):
+            for present in (False, True, False):
+                (disk.paths.add if present else disk.paths.remove)("a.ipynb")
+                while bool(await registry.all_there(missing=True)) is present:
+                    await asyncio.sleep(0.02)
+    finally:
+        sweeper.stop()
+    assert await registry.by_id(known.id) == known
 
 
 async def test_whoever_shows_the_notebook_is_told(database: Database) -> None:
@@ -196,10 +231,10 @@ async def test_whoever_shows_the_notebook_is_told(database: Database) -> None:
 
 async def test_storage_that_does_not_answer_deletes_nothing(database: Database) -> None:
     class Away(Disk):
-        async def is_notebook(self, path: str) -> bool:
+        async def document(self, path: str) -> Entry | None:
             if path == "a.ipynb":
                 raise StorageFailed("The disk is away.")
-            return await super().is_notebook(path)
+            return await super().document(path)
 
     disk = Away("c.ipynb")
     registry = NotebookRegistry(database, files=disk)
