@@ -61,6 +61,7 @@ class RegistrySweeper(LoggingConfigurable):
         self._registry = registry
         self._files = files
         self._task: asyncio.Task[None] | None = None
+        self._said = ""
 
     def start(self) -> None:
         """Looks from now on."""
@@ -82,7 +83,7 @@ class RegistrySweeper(LoggingConfigurable):
             try:
                 await self.look(missing=not is_due)
             except DashboardsError as error:
-                self._logger.warning("Notebooks can't be looked at: %s", error.message)
+                self._warn(f"Notebooks can't be looked at: {error.message}")
             except Exception:
                 # A contents manager may raise anything; the next look may be better.
                 self._logger.exception("Notebooks can't be looked at.")
@@ -98,13 +99,20 @@ class RegistrySweeper(LoggingConfigurable):
             looked = await self._registry.look(notebooks[start : start + _AT_ONCE])
             errors += looked.errors.values()
             if looked.gone and not looked.there and await self._files.is_empty():
-                self._logger.warning(
-                    "The contents manager shows nothing at all: it is not looked which notebooks are missing."
+                self._warn(
+                    "The contents manager shows nothing at all: no notebook counts as deleted."
                 )
                 return
             await self._registry.end_missing(looked.gone, timedelta(seconds=self.grace))
         if errors:
             raise errors[0]
+        self._said = ""
+
+    def _warn(self, message: str) -> None:
+        # Once, not every ten seconds.
+        if message != self._said:
+            self._logger.warning("%s", message)
+        self._said = message
 
     @property
     def _logger(self) -> logging.Logger:

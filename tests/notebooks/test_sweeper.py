@@ -198,6 +198,21 @@ async def test_one_that_is_missing_is_looked_for_more_often(
     assert await registry.there(known.id) == known
 
 
+async def test_a_storage_that_shows_nothing_is_told_of_once_until_it_does(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk()
+    registry = NotebookRegistry(database, files=disk)
+    await registry.identify("a.ipynb")
+    sweeper = RegistrySweeper(registry, disk)
+    for present in (False, False, True, False):
+        disk.paths = {"a.ipynb"} if present else set()
+        await sweeper.look()
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [
+        "The contents manager shows nothing at all: no notebook counts as deleted."
+    ] * 2
+
+
 async def test_few_notebooks_are_all_looked_for_often(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
