@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .tables import Table, now
@@ -66,6 +66,7 @@ class ScheduleAction(Table):
 
     Its command says how it went; `status` and `reason` do where there is none (yet). `told_at` is when those who are told of
     each run were, `collected_at` when it was put by for the next digest: None when it is not in one, or has been told.
+    Somebody has asked for one that `is_asked_for`, by hand or again.
     """
 
     __tablename__ = "schedule_actions"
@@ -93,6 +94,7 @@ class ScheduleAction(Table):
     nominal_time: Mapped[datetime]
     rerun_number: Mapped[int] = mapped_column(default=0)
     rerun_of: Mapped[int | None]
+    is_asked_for: Mapped[bool] = mapped_column(default=False, server_default=false())
     command_id: Mapped[int | None] = mapped_column(
         ForeignKey("commands.id", ondelete="SET NULL"), index=True
     )

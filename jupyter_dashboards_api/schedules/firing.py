@@ -165,6 +165,8 @@ def act(
     nominal: datetime,
     again: ScheduleAction | None = None,
     lost: Collection[int] = (),
+    *,
+    by_hand: bool = False,
 ) -> ScheduleAction:
     """An action of a nominal time, with its command, or waiting for its files; of an action that is run `again`, a rerun of it."""
     if again is None:
@@ -175,6 +177,7 @@ def act(
         nominal_time=nominal,
         rerun_number=_next_rerun(session, schedule.id, nominal) if again is not None else 0,
         rerun_of=again.id if again is not None else None,
+        is_asked_for=by_hand or again is not None,
     )
     session.add(action)
     session.flush()

@@ -320,7 +320,7 @@ class ScheduleStore:
             schedule = found(session, schedule_id, lock=True)
             if schedule.status == KILLED:
                 raise InvalidRequest("The schedule is KILLED: make a new one.")
-            action = firing.act(session, schedule, now(), lost=lost)
+            action = firing.act(session, schedule, now(), lost=lost, by_hand=True)
             session.flush()
             return found_action(session, action.id)
 

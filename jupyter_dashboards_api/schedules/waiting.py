@@ -167,9 +167,7 @@ def _locked(session: Session, action_id: int) -> tuple[Schedule, ScheduleAction]
 
 def _is_held(schedule: Schedule, action: ScheduleAction) -> bool:
     """Whether an action waits until its schedule goes on. Not one that somebody has asked for, by hand or again."""
-    # Nominal times are on whole seconds, unlike the moment at which somebody asks.
-    is_asked_for = action.rerun_of is not None or action.nominal_time.microsecond != 0
-    return schedule.status == SUSPENDED and not is_asked_for
+    return schedule.status == SUSPENDED and not action.is_asked_for
 
 
 def _waiting(session: Session) -> list[Waiting]:
