@@ -142,11 +142,12 @@ class NotebookRegistry:
         """The notebook of an id; None when there is none, or its file is not there. Raises what the storage does."""
         return await self._there(await self._known(notebook_id))
 
-    async def all_there(self, *, missing: bool = False) -> list[NotebookId]:
-        """All notebooks that are not known to be deleted; of those that are `missing` for now only."""
-        wanted = select(Notebook).where(Notebook.deleted_at.is_(None)).order_by(Notebook.id)
+    async def some(self, after: int, most: int, *, missing: bool = False) -> list[NotebookId]:
+        """The next of all notebooks that are not known to be deleted, by their ids; of those that are `missing` for now only."""
+        wanted = select(Notebook).where(Notebook.id > after, Notebook.deleted_at.is_(None))
         if missing:
             wanted = wanted.where(Notebook.missing_since.is_not(None))
+        wanted = wanted.order_by(Notebook.id).limit(most)
         return await self._database.read(lambda session: list(map(ids_of, session.scalars(wanted))))
 
     async def look(self, notebooks: Sequence[Located]) -> Looked:

@@ -93,10 +93,11 @@ class RegistrySweeper(LoggingConfigurable):
 
     async def look(self, *, missing: bool = False) -> None:
         """One look at all of them, or at those that are known to be `missing`."""
-        notebooks = await self._registry.all_there(missing=missing)
         errors: list[DashboardsError] = []
-        for start in range(0, len(notebooks), _AT_ONCE):
-            looked = await self._registry.look(notebooks[start : start + _AT_ONCE])
+        last = 0
+        while notebooks := await self._registry.some(last, _AT_ONCE, missing=missing):
+            last = notebooks[-1].id
+            looked = await self._registry.look(notebooks)
             errors += looked.errors.values()
             if looked.gone and not looked.there and await self._files.is_empty():
                 self._warn(

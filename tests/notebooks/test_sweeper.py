@@ -107,7 +107,7 @@ async def test_where_nobody_knows_when_it_came_it_is_the_same_notebook(database:
     assert await registry.there(known.id) is None
     disk.paths.add("a.ipynb")
     assert await registry.there(known.id) == known
-    assert await registry.all_there(missing=True) == []
+    assert await registry.some(0, 9, missing=True) == []
 
 
 async def test_one_that_is_deleted_and_saved_anew_at_once_is_the_same_notebook(
@@ -125,7 +125,7 @@ async def test_one_that_is_deleted_and_saved_anew_at_once_is_the_same_notebook(
     known = await registry.identify("a.ipynb")
     disk.paths.clear()
     assert await registry.there(known.id) == known
-    assert await registry.all_there(missing=True) == []
+    assert await registry.some(0, 9, missing=True) == []
 
 
 @pytest.mark.parametrize("told", ["before", "after"])
@@ -159,7 +159,7 @@ async def test_what_is_about_to_be_made_is_not_missing(database: Database) -> No
     assert await registry.there(made.id) == made
     disk.paths.remove("a.ipynb")
     assert await registry.there(made.id) is None
-    assert [each.id for each in await registry.all_there(missing=True)] == [made.id]
+    assert [each.id for each in await registry.some(0, 9, missing=True)] == [made.id]
 
 
 async def test_one_that_is_missing_is_looked_for_more_often(
@@ -187,7 +187,7 @@ async def test_one_that_is_missing_is_looked_for_more_often(
             disk.paths.remove("a.ipynb")
             assert await registry.there(known.id) is None
             disk.paths.add("a.ipynb")
-            while await registry.all_there(missing=True):
+            while await registry.some(0, 9, missing=True):
                 await asyncio.sleep(0.02)
     finally:
         sweeper.stop()
@@ -227,7 +227,7 @@ async def test_few_notebooks_are_all_looked_for_often(
         async with asyncio.timeout(60):
             for present in (False, True, False):
                 (disk.paths.add if present else disk.paths.remove)("a.ipynb")
-                while bool(await registry.all_there(missing=True)) is present:
+                while bool(await registry.some(0, 9, missing=True)) is present:
                     await asyncio.sleep(0.02)
     finally:
         sweeper.stop()
