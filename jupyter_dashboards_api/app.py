@@ -40,6 +40,7 @@ from .handlers.routes import tornado_handlers
 from .kernels.bindings import KernelBindings
 from .kernels.pool import KernelPool
 from .notebooks.registry import CONTENTS_EVENTS
+from .notebooks.saves import follow_saves
 from .notebooks.sweeper import RegistrySweeper
 from .notebooks.uploads import NotebookUploads
 from .schedules.janitor import Janitor
@@ -244,7 +245,7 @@ class DashboardsApp(ExtensionAppJinjaMixin, ExtensionApp):
         )
         registry = self.access.notebooks
         registry.wait_for(self.uploads.untouched)
-        contents.on_write(registry.appeared, registry.overwritten, self.uploads.is_held)
+        follow_saves(contents, registry, self.uploads.is_held)
         self.sweeper = RegistrySweeper(registry, contents, parent=self)
         self.commands = CommandsManager(
             parent=self,

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import os
-import stat
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +40,7 @@ from ..errors import (
     StorageFailed,
     Unreadable,
 )
-from .staging import staging_path
+from .disk import give_file, replace_file
 
 Kind = Literal["notebook", "file", "directory"]
 
@@ -52,10 +50,15 @@ _MAX_PATH_LENGTH = 1024
 _CHUNKED_MANAGERS = (LargeFileManager, AsyncLargeFileManager)
 _CHUNK = 1024 * 1024
 
-_MOST_SAVES = 1000
-"""Saves of new files that may be under way at once."""
-
 _FILE_MANAGERS = (FileContentsManager, AsyncFileContentsManager, *_CHUNKED_MANAGERS)
+
+_SAVES = ("save", "_save_file", "_get_os_path")
+_READS = ("get", "_notebook_model", "_read_notebook", "_file_model", "_read_file")
+
+_HALF_WRITTEN = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds between two looks at a file that is no notebook, and has just been written."""
+
+_NEW = timedelta(seconds=5)
 
 # Unicode's categories of control characters, surrogates (from bytes that are no UTF-8) and line separators.
 _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")
@@ -114,6 +117,12 @@ class Entry:
     def revision(self) -> tuple[str, int | None]:
         """Changes when the file does, as far as a contents manager tells without reading it."""
         return (self.last_modified.isoformat() if self.last_modified else "", self.size)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was changed just now, so that it may be changing."""
+        changed = self.last_modified
+        return changed is not None and abs(datetime.now(changed.tzinfo) - changed) < _NEW
 
 
 class ContentsStore:
@@ -197,6 +206,8 @@ class ContentsStore:
 
     async def notebook(self, path: str) -> tuple[NotebookNode, Entry]:
         """A notebook in nbformat 4. Raises `NotFound`, or `Unreadable` for what is no notebook."""
+        if _has_own(self._manager, _READS):
+            return await self._notebook_of_disk(path)
         try:
             model = await self._call(self._manager.get, path, content=True, type="notebook")
         except InvalidRequest as error:
@@ -210,6 +221,24 @@ class ContentsStore:
         if not usable:
             raise Unreadable("This file is not a notebook that can be read.")
         return notebook, self._entry(path, model)
+
+    async def _notebook_of_disk(self, path: str) -> tuple[NotebookNode, Entry]:
+        """The same, not by the manager's own way: that takes a file that is just being written for a broken one, and moves it."""
+        for pause in (*_HALF_WRITTEN, None):
+            try:
+                model = await self._call(
+                    self._manager.get, path, content=True, type="file", format="text"
+                )
+                notebook = await asyncio.to_thread(_parsed, model["content"])
+                break
+            except (InvalidRequest, Unreadable) as error:
+                entry = await self.stat(path)
+                if pause is None or entry is None or not entry.is_new:
+                    raise Unreadable("This file is not a notebook that can be read.") from error
+            await asyncio.sleep(pause)
+        # As the manager does, so that what is saved again stays trusted.
+        self._manager.mark_trusted_cells(notebook, self.api_path(path))
+        return notebook, replace(self._entry(path, model), kind="notebook")
 
     async def file(self, path: str) -> tuple[bytes, Entry]:
         """A file's bytes."""
@@ -242,45 +271,22 @@ class ContentsStore:
         before(dashboards_before_save)
         after(dashboards_after_save)
 
-    def on_write(
-        self,
-        made: Callable[[str, datetime], None],
-        overwritten: Callable[[Entry], None] = lambda entry: None,
-        is_told: Callable[[str], bool] = lambda path: False,
-    ) -> None:
-        """Has told what is saved where nothing was, whoever saves: its path, and a time at which nothing was there.
+    def on_disk(self, api_path: str) -> Path | None:
+        """The file of what the server's other APIs call `api_path`; None where the manager keeps no files on its disk."""
+        place = getattr(self._manager, "_get_os_path", None)
+        return Path(place(api_path)) if place is not None else None
 
-        And what is about to be saved over. Not for paths of which `is_told` otherwise. Managers that keep no files on a disk
-        tell nothing: only there it can be looked between a save's two hooks.
-        """
-        on_disk = getattr(self._manager, "_get_os_path", None)
-        if on_disk is None:
-            return
-        # Of one that failed it stays, and is still true.
-        new: dict[str, datetime] = {}
-
-        def begins(path: str, model: dict[str, Any]) -> None:
-            if model.get("type") == "directory" or is_told(path):
-                return
-            file = Path(on_disk(path))
-            if os.path.lexists(file):
-                if isinstance(self._manager, _FILE_MANAGERS):
-                    with contextlib.suppress(OSError):
-                        overwritten(_entry_of(path, file.lstat()))
-                return
-            new.pop(path, None)
-            # Without its folder it fails, and the folder may come back with all that was in it.
-            if file.parent.is_dir():
-                new[path] = datetime.now(UTC)
-                if len(new) > _MOST_SAVES:
-                    del new[next(iter(new))]
-
-        def ended(path: str) -> None:
-            since = new.pop(path, None)
-            if since is not None:
-                made(path, since)
-
-        self.on_save(begins, ended)
+    def on_disk_now(self, api_path: str) -> Entry | None:
+        """What is there at once, as `stat` describes it; None where that can't be told."""
+        file = self.on_disk(api_path) if isinstance(self._manager, _FILE_MANAGERS) else None
+        if file is None:
+            return None
+        try:
+            found = file.lstat()
+        except OSError:
+            return None
+        modified = datetime.fromtimestamp(found.st_mtime, UTC)
+        return Entry(api_path, file.name, "file", modified, found.st_size)
 
     async def save_file(self, path: str, data: bytes) -> None:
         chunked = len(data) > _CHUNK and isinstance(self._manager, _CHUNKED_MANAGERS)
@@ -306,7 +312,8 @@ class ContentsStore:
         of a save; when a hook fails after it, the new bytes are there. False: this manager keeps no files on a disk, or
         saves them in a way of its own, and nothing has been done.
         """
-        if not _saves_plainly(self._manager):
+        # Another may refuse to save some files.
+        if not _has_own(self._manager, _SAVES):
             return False
         api_path = self.api_path(path)
         first, rest = data[:_CHUNK], memoryview(data)[_CHUNK:]
@@ -322,7 +329,7 @@ class ContentsStore:
             self._manager.run_pre_save_hooks(model=model, path=api_path)
             file = self._manager._get_os_path(api_path)
             # A hook may have put something else there.
-            await asyncio.to_thread(_replace, file, [_content(model), rest])
+            await asyncio.to_thread(replace_file, file, [_content(model), rest])
             saved = await ensure_async(self._manager.get(api_path, content=False))
             self._manager.run_post_save_hooks(model=saved, os_path=file)
             self._manager.emit(data={"action": "save", "path": api_path})
@@ -351,7 +358,7 @@ class ContentsStore:
         if on_disk is None:
             return
         async with _contents_errors():
-            await asyncio.to_thread(_give, on_disk(self.api_path(path)), user_id, group_id)
+            await asyncio.to_thread(give_file, on_disk(self.api_path(path)), user_id, group_id)
 
     async def rename(self, path: str, new_path: str) -> None:
         await self._call(self._manager.rename, path, self.api_path(new_path))
@@ -396,67 +403,33 @@ class ContentsStore:
         )
 
 
-def _give(file: str, user_id: int, group_id: int) -> None:
-    # Whoever may write to the folder must not get other files by a link that is put in its place.
-    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        found = os.fstat(opened)
-        if not stat.S_ISDIR(found.st_mode) and (
-            not stat.S_ISREG(found.st_mode) or found.st_nlink > 1
-        ):
-            raise PermissionError
-        os.fchown(opened, user_id, group_id)
-    finally:
-        os.close(opened)
-
-
-def _entry_of(path: str, found: os.stat_result) -> Entry:
-    """A file as the file managers describe it."""
-    modified = datetime.fromtimestamp(found.st_mtime, UTC)
-    return Entry(path, path.rpartition("/")[2], "file", modified, found.st_size)
-
-
-def _saves_plainly(manager: Any) -> bool:
-    # Another may refuse to save some files, or keep them in another form.
+def _has_own(manager: Any, names: Sequence[str]) -> bool:
+    """Whether these methods are the file managers' own. Another one may keep files in another form."""
     return all(
         any(
             getattr(getattr(manager, name, None), "__func__", None) is getattr(kind, name)
             for kind in _FILE_MANAGERS
         )
-        for name in ("save", "_save_file", "_get_os_path")
+        for name in names
     )
+
+
+def _parsed(text: str) -> Any:
+    try:
+        # What is not valid is shown as far as it goes; the errors need not be logged.
+        errors: dict[str, Any] = {}
+        notebook = nbformat.reads(text, as_version=4, capture_validation_error=errors)
+        is_usable = isinstance(notebook.cells, list)
+    except Exception as error:
+        raise Unreadable("This is no notebook.") from error
+    if not is_usable:
+        raise Unreadable("This is no notebook.")
+    return notebook
 
 
 def _content(model: dict[str, Any]) -> bytes:
     content: str = model["content"]
     return base64.b64decode(content) if model.get("format") == "base64" else content.encode()
-
-
-def _replace(file: str, parts: Sequence[bytes | memoryview]) -> None:
-    # What a link leads to is replaced, not the link.
-    place = Path(file).resolve(strict=True)
-    there = place.stat()
-    # A file that is renamed into its place needs no permission of the old one's.
-    if not stat.S_ISREG(there.st_mode) or not os.access(place, os.W_OK):
-        raise PermissionError
-    staged = Path(staging_path(str(place), "uploading"))
-    opened = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(opened, "wb") as new:
-            # Only root may give a file away; others may to groups that they are in.
-            with contextlib.suppress(PermissionError):
-                os.fchown(opened, -1, there.st_gid)
-                os.fchown(opened, there.st_uid, -1)
-            os.fchmod(opened, stat.S_IMODE(there.st_mode))
-            for part in parts:
-                new.write(part)
-            new.flush()
-            os.fsync(opened)
-        staged.replace(place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            staged.unlink()
-        raise
 
 
 @asynccontextmanager

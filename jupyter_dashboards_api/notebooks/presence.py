@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,9 @@ from ..errors import DashboardsError, Forbidden, InvalidRequest
 
 _REPLACED_WITHIN = 0.2
 """Seconds in which a file is there again that was only replaced."""
+
+_MOST_PATHS, _MOST_SAVES = 1000, 16
+"""Paths, and saves of each, of which it is kept what was there before."""
 
 _CLOCKS = timedelta(seconds=1)
 """How far behind a storage's clock may be."""
@@ -51,6 +55,14 @@ class Located(Protocol):
     def missing_since(self) -> datetime | None: ...
     @property
     def revision(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class _Place:
+    id: int
+    path: str
+    missing_since: datetime | None
+    revision: str | None
 
 
 @dataclass
@@ -86,8 +98,8 @@ class NotebookPresence:
         self._changed = changed
         self.settled: Callable[[str], Awaitable[None]] = _no_wait
         """Waits until nobody is replacing what is at a path."""
-        # A few that were noted by this server, for whom a database would come too late.
-        self._missing: set[str] = set()
+        # By path, what was there when it was saved over, and when that was.
+        self._before: OrderedDict[str, deque[tuple[datetime, Entry]]] = OrderedDict()
 
     async def look(self, notebooks: Sequence[Located], reserved: Collection[str] = ()) -> Looked:
         """Looks which of some notebooks are there, each at its path, and notes which are not.
@@ -106,7 +118,7 @@ class NotebookPresence:
             await asyncio.sleep(_REPLACED_WITHIN)
             for each in new:
                 await self.settled(each.path)
-            again = await self._look_at(new)
+            again = await self._look_at([await self._where(each) for each in new])
             looked.gone -= {*again.there, *again.errors}
             looked.there |= again.there
             looked.errors |= again.errors
@@ -138,9 +150,12 @@ class NotebookPresence:
         if ids and await self._database.write(work) > 0:
             self._changed()
 
-    def is_noted(self, path: str) -> bool:
-        """Whether this server has noted that a notebook is missing at a path; it may be there again."""
-        return path in self._missing
+    def overwritten(self, entry: Entry) -> None:
+        """What was at a path until now is saved over: nobody may have looked at it since it was missing."""
+        self._before.setdefault(entry.path, deque(maxlen=_MOST_SAVES)).append((now(), entry))
+        self._before.move_to_end(entry.path)
+        if len(self._before) > _MOST_PATHS:
+            self._before.popitem(last=False)
 
     async def judge(self, notebook_id: int, entry: Entry) -> bool:
         """Whether what is at the path of a notebook that was missing is that notebook; if not, that ends."""
@@ -149,17 +164,23 @@ class NotebookPresence:
             row = session.get(Notebook, notebook_id, with_for_update={"key_share": True})
             if row is None or row.deleted_at is not None or row.path != entry.path:
                 return None
-            if row.missing_since is not None and not _is_same(row, entry):
-                self._end(session, Notebook.id == row.id)
-                return False
+            if row.missing_since is not None:
+                first = self._first(entry, row.missing_since)
+                if not _is_same(row, first):
+                    self._end(session, Notebook.id == row.id)
+                    return False
             row.missing_since, row.revision = None, revision_of(entry)
             return True
 
         is_same = await self._database.write(work)
-        self._missing.discard(entry.path)
         if is_same is False:
             self._changed()
         return is_same is True
+
+    def _first(self, entry: Entry, since: datetime) -> Entry:
+        """What was at the path of an entry first after a time, as far as that is known."""
+        saves = list(self._before.get(entry.path, ()))
+        return next((before for at, before in saves if at > since), entry)
 
     async def _look_at(self, notebooks: Iterable[Located]) -> Looked:
         looked = Looked()
@@ -177,6 +198,18 @@ class NotebookPresence:
             await asyncio.sleep(0)
         return looked
 
+    async def _where(self, notebook: Located) -> Located:
+        """Where a notebook should be by now: it may just have been renamed."""
+
+        def look(session: Session) -> str:
+            row = session.get(Notebook, notebook.id)
+            return row.path if row is not None else notebook.path
+
+        path = await self._database.read(look)
+        if path == notebook.path:
+            return notebook
+        return _Place(notebook.id, path, notebook.missing_since, notebook.revision)
+
     async def _note(self, missing: Sequence[Located], since: datetime) -> None:
         """Notes notebooks as missing, as far as they are still known where they were looked for."""
 
@@ -190,7 +223,6 @@ class NotebookPresence:
 
         if missing:
             await self._database.write(work)
-            self._missing.update(each.path for each in missing)
 
     async def _remember(self, notebooks: Sequence[Located], looked: Looked) -> None:
         """Stores how those look that are there."""

@@ -230,8 +230,8 @@ class NotebookRegistry:
                     await self._write_surely(self._deleting(source), _below(source))
         elif action == "delete" and path and not _is_staged(path):
             await self._write_surely(self._deleting(path), _below(path))
-        elif action == "save" and path and not _is_staged(path) and not self._is_noted(path):
-            self._keep(self._look_below(path))
+        elif action == "save" and path and not _is_staged(path):
+            self._keep(self.look_below(path))
 
     def appeared(self, path: str, since: datetime) -> None:
         """A file or folder was made where nothing was at `since`. What is known there from before is gone; nobody told."""
@@ -241,9 +241,13 @@ class NotebookRegistry:
             self._keep(self._end_older(path, since))
 
     def overwritten(self, entry: Entry) -> None:
-        """What was at a path until now is saved over. Nobody may have looked at it since it was missing."""
-        if self._is_noted(entry.path):
-            self._keep(self._judge(entry))
+        """What was at a path until now is saved over: nobody may have looked at it since it was missing."""
+        if self._presence is not None:
+            self._presence.overwritten(entry)
+
+    def gone(self, path: str) -> None:
+        """A notebook or folder was deleted, of which nobody else tells."""
+        self._keep(self._end_all(path))
 
     def replaced(self, place: str, notebooks: Collection[str], since: datetime) -> None:
         """A notebook or folder has been replaced, from `since` on. `notebooks` are the paths of those that are there now."""
@@ -254,12 +258,9 @@ class NotebookRegistry:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _judge(self, entry: Entry) -> None:
-        assert self._presence is not None
-        with contextlib.suppress(DashboardsError):
-            known = await self._known_at(entry.path)
-            if known is not None:
-                await self._presence.judge(known.id, entry)
+    async def _end_all(self, path: str) -> None:
+        async with self._events:
+            await self._write_surely(self._deleting(path), _below(path))
 
     async def _replace(self, place: str, notebooks: Collection[str], since: datetime) -> None:
         def work(session: Session) -> int:
@@ -278,13 +279,10 @@ class NotebookRegistry:
         with contextlib.suppress(InvalidRequest):
             async with self._events:
                 await self._write_surely(work, _below(place))
-            await self._look_below(place)
+            await self.look_below(place)
 
-    def _is_noted(self, path: str) -> bool:
-        return self._presence is not None and self._presence.is_noted(path)
-
-    async def _look_below(self, place: str) -> None:
-        """Notes how the notebooks there look now."""
+    async def look_below(self, place: str) -> None:
+        """Notes how the notebook at a path looks now, or those in a folder."""
         wanted = select(Notebook).where(_below(place))
         # Whoever looks next does as well.
         with contextlib.suppress(DashboardsError):

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..dashboards.contents import ContentsStore, join_path, parent_path
-from ..dashboards.staging import parse_staging, staging_path
-from ..errors import DashboardsError
+from ..dashboards.staging import is_staging, parse_staging, staging_path
+from ..errors import Conflict, DashboardsError
 from .registry import NotebookRegistry
 
 _ABANDONED_AFTER = 3600
@@ -39,10 +39,13 @@ class Replacing:
         staged: str,
         others: Sequence[str] = (),
         notebooks: Collection[str] = (),
+        *,
+        was_there: bool = False,
     ) -> None:
         """Renames `staged` to `place`, whatever is there and the `others` aside, and deletes those; all or nothing.
 
-        `notebooks` are the paths that notebooks have then, if it is a folder.
+        `notebooks` are the paths that notebooks have then, if it is a folder. What `was_there` is not new, though it may be
+        away just now: Jupyter moves a notebook that it meets half written.
         """
         begun: list[tuple[str, str]] = []
         aside: list[str] = []
@@ -56,25 +59,30 @@ class Replacing:
             aside.append(staging_path(path, "replaced"))
             await rename(path, aside[-1])
 
+        if self._registry is not None:
+            # Whether they are those that were missing can't be told later.
+            await self._registry.look_below(self._store.api_path(place))
         since = datetime.now(UTC)
         try:
-            is_new = await self._store.stat(place) is None
-            if not is_new:
+            is_there = await self._store.stat(place) is not None
+            if is_there:
                 await put_aside(place)
             await rename(staged, place)
             for path in others:
                 await put_aside(path)
-        except BaseException:
+        except BaseException as error:
             for path, new_path in reversed(begun):
-                await self._undo(path, new_path)
+                await self._undo(path, new_path, is_taken=isinstance(error, Conflict))
             raise
         if self._registry is not None:
             api_path = self._store.api_path
-            if is_new:
+            if not is_there and not was_there:
                 self._registry.appeared(api_path(place), since)
             else:
                 there = {api_path(path) for path in notebooks} or {api_path(place)}
                 self._registry.replaced(api_path(place), there, since)
+            for path in others:
+                self._registry.gone(api_path(path))
         for path in aside:
             await self.discard(path)
 
@@ -103,10 +111,14 @@ class Replacing:
             ):
                 await self.discard(join_path(folder, name))
 
-    async def _undo(self, path: str, new_path: str) -> None:
-        """Takes back the renaming of `path` to `new_path`, if it took place."""
+    async def _undo(self, path: str, new_path: str, *, is_taken: bool) -> None:
+        """Takes back the renaming of `path` to `new_path`, if it took place. Perhaps somebody has saved there meanwhile."""
         try:
-            if await self._store.stat(path) is None and await self._store.stat(new_path):
-                await self._store.rename(new_path, path)
+            if await self._store.stat(path) is None:
+                if await self._store.stat(new_path):
+                    await self._store.rename(new_path, path)
+            elif is_taken and is_staging(new_path.rpartition("/")[2]):
+                # What they have saved is in the place of the old one.
+                await self.discard(new_path)
         except Exception:
             self._log.exception("A failed upload left %s under the name %s", path, new_path)

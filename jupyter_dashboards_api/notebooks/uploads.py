@@ -196,7 +196,7 @@ class NotebookUploads(LoggingConfigurable):
                 staged = staging_path(api_path, "uploading")
                 try:
                     await contents.save_file(staged, data)
-                    await replacing.replace(api_path, staged)
+                    await replacing.replace(api_path, staged, was_there=there is not None)
                 except BaseException:
                     await replacing.discard(staged)
                     raise
@@ -223,7 +223,8 @@ class NotebookUploads(LoggingConfigurable):
         bundle = await self._is_bundle(target)
         async with self._staged(place) as staged:
             await self._store.save_notebook(staged, notebook)
-            await self._replacing.replace(place, staged, [target] if bundle else [])
+            others = [target] if bundle else []
+            await self._replacing.replace(place, staged, others, was_there=there is not None)
 
     async def _save_bundle(self, target: str, bundle: Bundle) -> None:
         there = await self._store.stat(target)
@@ -240,7 +241,9 @@ class NotebookUploads(LoggingConfigurable):
             await self._write_bundle(staged, bundle)
             others = [f"{target}.ipynb"] if shadowing else []
             notebooks = [join_path(target, path) for path in bundle.notebooks]
-            await self._replacing.replace(target, staged, others, notebooks)
+            await self._replacing.replace(
+                target, staged, others, notebooks, was_there=there is not None
+            )
 
     async def _write_bundle(self, folder: str, bundle: Bundle) -> None:
         await self._store.make_folders(folder)

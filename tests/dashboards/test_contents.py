@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,31 @@ async def test_a_file_that_is_no_notebook_is_unreadable(
     with pytest.raises(Unreadable) as raised:
         await ContentsStore(LargeFileManager(root_dir=str(tmp_path))).notebook("a.ipynb")
     assert str(tmp_path) not in raised.value.message
+
+
+@pytest.mark.parametrize("kind", [AsyncFileContentsManager, AsyncLargeFileManager])
+async def test_a_notebook_that_is_just_being_written_is_waited_for_and_left_where_it_is(
+    tmp_path: Path, jupyter_home: None, kind: type[Any]
+) -> None:
+    store = ContentsStore(kind(root_dir=str(tmp_path)))
+    await put(store, "a.ipynb")
+    file, intermediate = tmp_path / "a.ipynb", tmp_path / ".~a.ipynb"
+    whole = file.read_text()
+    # As Jupyter writes it.
+    intermediate.write_text(whole)
+    file.write_text(whole[: len(whole) // 2])
+    reading = asyncio.ensure_future(store.notebook("a.ipynb"))
+    await asyncio.sleep(0.02)
+    assert sorted(each.name for each in tmp_path.glob("*a.ipynb*")) == [".~a.ipynb", "a.ipynb"]
+    file.write_text(whole)
+    notebook, entry = await reading
+    assert notebook.cells[0].source == "# Title"
+    assert entry.kind == "notebook"
+    # One that stays so is no notebook; one that was so before is none at once.
+    file.write_text("{")
+    with pytest.raises(Unreadable):
+        await store.notebook("a.ipynb")
+    assert intermediate.exists()
 
 
 async def test_a_notebook_of_version_three_is_read_as_version_four() -> None:

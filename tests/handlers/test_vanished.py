@@ -16,7 +16,9 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from tornado.web import HTTPError
 
+from jupyter_dashboards_api.dashboards.staging import staging_path
 from jupyter_dashboards_api.schedules import lost
 from jupyter_dashboards_api.schedules.models import NOTEBOOKS
 from jupyter_dashboards_api.schedules.store import ScheduleFilter
@@ -156,6 +158,10 @@ async def by_its_time(known: Known) -> None:
     wanted = ScheduleFilter(kind=NOTEBOOKS)
     (schedule,), _ = await known.server.schedules.store.page(wanted, 100, 0)
     await known.server.schedules._look(schedule.next_time or schedule.last_time)
+
+
+async def by_looking(known: Known) -> None:
+    assert (await known.notebooks.record(known.uuid))["notebook_id"] == known.uuid
 
 
 async def by_sweeping(known: Known) -> None:
@@ -358,29 +364,103 @@ async def test_two_who_save_at_once_where_one_was_deleted_save_another(
     await is_another(known)
 
 
-async def test_one_that_is_back_and_saved_before_anybody_looks_is_the_same(
-    known: Known, jp_serverapp: Any
+CONTENT = {"type": "notebook", "format": "json", "content": new_notebook()}
+
+
+async def save_by_jupyter(known: Known) -> None:
+    await known.server.serverapp.contents_manager.save(dict(CONTENT), known.path)
+
+
+async def upload(known: Known) -> None:
+    data = nbformat.writes(new_notebook()).encode()
+    await known.server.uploads.save(known.path.removesuffix(".ipynb"), "x.ipynb", data)
+
+
+async def put(known: Known) -> None:
+    sent = {"type": "notebook", "content": new_notebook()}
+    api = "/api/v1.2/jupyter_notebooks/contents/"
+    await known.notebooks.good("PUT", known.path, sent, api=api)
+
+
+async def rename_and_save(known: Known) -> None:
+    new_path = known.path.replace("notebooks/admin/", "notebooks/")
+    await known.server.serverapp.contents_manager.rename(known.path, new_path)
+    known.path = new_path
+    await save_by_jupyter(known)
+
+
+async def save_again_and_again(known: Known) -> None:
+    for _ in range(3):
+        await save_by_jupyter(known)
+
+
+WRITES = [save_by_jupyter, save_again_and_again, upload, put, rename_and_save]
+
+
+@pytest.mark.parametrize("polls", [False, True])
+@pytest.mark.parametrize("write", WRITES)
+async def test_one_that_is_back_and_written_before_anybody_looks_is_the_same(
+    known: Known, write: Notice, polls: bool
 ) -> None:
     folder, away = known.root / "notebooks", known.root / "away"
     folder.rename(away)
     await by_record(known)
     away.rename(folder)
-    content = {"type": "notebook", "format": "json", "content": new_notebook()}
-    await jp_serverapp.contents_manager.save(content, known.path)
+
+    async def poll() -> None:
+        while True:
+            await known.notebooks.ask("GET", known.uuid)
+
+    polling = [asyncio.ensure_future(poll()) for _ in range(3 * polls)]
+    await write(known)
+    for each in polling:
+        each.cancel()
+    await known.server.access.notebooks.informed()
     assert await known.at_path() == known.id
     assert await known.schedules() == [known.uuid]
     assert await known.page() == 200
 
 
-async def test_one_that_was_put_there_and_is_saved_before_anybody_looks_is_another(
-    known: Known, jp_serverapp: Any
+@pytest.mark.parametrize("write", WRITES)
+async def test_one_that_was_put_there_and_is_written_before_anybody_looks_is_another(
+    known: Known, write: Notice
 ) -> None:
     known.file.unlink()
     await by_record(known)
     moved(known.root / "other.ipynb", known.file)
-    content = {"type": "notebook", "format": "json", "content": new_notebook()}
-    await jp_serverapp.contents_manager.save(content, known.path)
+    await write(known)
+    await known.server.access.notebooks.informed()
     await is_another(known)
+
+
+async def test_a_save_that_fails_while_a_folder_is_away_ends_nothing_later(known: Known) -> None:
+    folder, away = known.root / "notebooks", known.root / "away"
+    os.utime(known.file, (LONG_AGO, LONG_AGO))
+    await by_looking(known)
+    folder.rename(away)
+    known.file.parent.mkdir(parents=True)
+    manager = known.server.serverapp.contents_manager
+    with pytest.raises(HTTPError):
+        await manager.save({"type": "notebook", "format": "json", "content": "none"}, known.path)
+    shutil.rmtree(folder)
+    away.rename(folder)
+    await save_by_jupyter(known)
+    await known.server.access.notebooks.informed()
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
+
+
+@pytest.mark.parametrize("sign", ["staged", "written"])
+async def test_a_save_while_somebody_else_replaces_it_is_of_the_same_notebook(
+    known: Known, sign: str
+) -> None:
+    name = staging_path(known.file.name, "replaced") if sign == "staged" else f".~{known.file.name}"
+    # Another server's upload has put it aside, or Jupyter's reader has moved what it met half written.
+    known.file.rename(known.file.with_name(name))
+    await save_by_jupyter(known)
+    await known.server.access.notebooks.informed()
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
 
 
 async def test_a_save_while_an_upload_replaces_it_is_of_the_same_notebook(
@@ -426,4 +506,29 @@ async def test_what_an_upload_of_a_folder_leaves_out_is_gone(
     after = [await commands.note_id(f"board/{name}.ipynb") for name in names]
     assert after[:2] == before[:2]
     assert after[2] != before[2]
+    assert (await callers.nobody().send("GET", f"/shared/{link.token}")).code == 404
+
+
+@pytest.mark.parametrize("kinds", [("notebook", "folder"), ("folder", "notebook")])
+async def test_what_an_upload_of_the_other_kind_replaces_is_gone(
+    callers: Callers,
+    commands: CommandClient,
+    dashboards: Any,
+    jp_root_dir: Path,
+    kinds: tuple[str, str],
+) -> None:
+    notebook = nbformat.writes(new_notebook())
+    sent = {
+        "notebook": ("board.ipynb", notebook.encode()),
+        "folder": ("board.zip", zip_of({"index.ipynb": notebook})),
+    }
+    path = "board.ipynb" if kinds[0] == "notebook" else "board/index.ipynb"
+    await dashboards.uploads.save("board", *sent[kinds[0]])
+    number = await commands.note_id(path)
+    link = await Link.to(callers, path)
+    await dashboards.uploads.save("board", *sent[kinds[1]])
+    await dashboards.access.notebooks.informed()
+    (jp_root_dir / path).parent.mkdir(exist_ok=True)
+    (jp_root_dir / path).write_text(notebook)
+    assert await commands.note_id(path) != number
     assert (await callers.nobody().send("GET", f"/shared/{link.token}")).code == 404

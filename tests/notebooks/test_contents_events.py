@@ -25,6 +25,7 @@ from jupyter_dashboards_api.database.engine import Database
 from jupyter_dashboards_api.database.tables import Notebook
 from jupyter_dashboards_api.errors import InvalidRequest, Unavailable
 from jupyter_dashboards_api.notebooks.registry import CONTENTS_EVENTS, NotebookRegistry
+from jupyter_dashboards_api.notebooks.saves import follow_saves
 from jupyter_dashboards_api.notebooks.uploads import NotebookUploads
 from tests.conftest import Write
 
@@ -155,7 +156,7 @@ async def test_what_is_saved_where_a_notebook_has_vanished_is_another(
     registry: NotebookRegistry, contents: Any, save: Callable[[str], Any], size: str
 ) -> None:
     store = ContentsStore(contents)
-    store.on_write(registry.appeared)
+    follow_saves(store, registry)
     await save("f/a.ipynb")
     before = await registry.identify("f/a.ipynb")
     kept = await registry.identify("f/b.ipynb")
@@ -176,7 +177,7 @@ async def test_what_is_saved_where_a_notebook_has_vanished_is_another(
 async def test_a_save_that_fails_where_a_notebook_has_vanished_ends_nothing(
     registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
 ) -> None:
-    ContentsStore(contents).on_write(registry.appeared)
+    follow_saves(ContentsStore(contents), registry)
     await save("f/a.ipynb")
     before = await registry.identify("f/a.ipynb")
     folder = Path(contents.root_dir, "f")
@@ -193,7 +194,7 @@ async def test_a_save_that_fails_where_a_notebook_has_vanished_ends_nothing(
 async def test_what_is_reserved_stays_when_it_is_made(
     registry: NotebookRegistry, contents: Any, save: Callable[[str], Any]
 ) -> None:
-    ContentsStore(contents).on_write(registry.appeared)
+    follow_saves(ContentsStore(contents), registry)
     reserved = await registry.reserve("a.ipynb")
     assert reserved is not None
     await save("a.ipynb")
@@ -283,7 +284,7 @@ async def test_what_concerns_no_notebook_that_is_known_does_not_wait_until_the_d
     away.busy_timeout = 60
     registry = NotebookRegistry(away)  # type: ignore[arg-type]
     manager = KINDS[kind](root_dir=str(tmp_path), delete_to_trash=False)
-    ContentsStore(manager).on_write(registry.appeared)
+    follow_saves(ContentsStore(manager), registry)
     manager.event_logger.add_listener(
         schema_id=CONTENTS_EVENTS, listener=registry.on_contents_event
     )

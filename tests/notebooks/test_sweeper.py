@@ -138,8 +138,9 @@ async def test_one_that_is_renamed_while_somebody_looks_is_the_same_notebook(
     disk.paths = {"b.ipynb"}
     if told == "before":
         await registry.moved("a.ipynb", "b.ipynb")
-    # Where it was.
-    assert (await registry.look([known])).gone == {known.id}
+    # Where it was; who is told too late finds it all the same.
+    looked = await registry.look([known])
+    assert looked.is_there(known) is (told == "before")
     if told == "after":
         await registry.moved("a.ipynb", "b.ipynb")
     there = await registry.there(known.id)
@@ -167,13 +168,14 @@ async def test_one_that_is_missing_is_looked_for_more_often(
 ) -> None:
     monkeypatch.setattr(sweeper_module, "_OFTEN", 0.05)
     # As if there were so many that it took long to look at all of them.
-    monkeypatch.setattr(sweeper_module, "_SHARE", 1e9)
+    monkeypatch.setattr(sweeper_module, "_PER_SECOND", 1e-9)
     looks: list[bool] = []
 
     class Sweeper(RegistrySweeper):
-        async def look(self, *, missing: bool = False) -> None:
-            await super().look(missing=missing)
+        async def look(self, *, missing: bool = False) -> int:
+            count = await super().look(missing=missing)
             looks.append(missing)
+            return count
 
     disk = Disk("a.ipynb", "other.ipynb")
     registry = NotebookRegistry(database, files=disk)
@@ -217,7 +219,6 @@ async def test_few_notebooks_are_all_looked_for_often(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper_module, "_OFTEN", 0.05)
-    monkeypatch.setattr(sweeper_module, "_SHARE", 0)
     disk = Disk("a.ipynb", "other.ipynb")
     registry = NotebookRegistry(database, files=disk)
     known = await registry.identify("a.ipynb")
