@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -41,6 +42,7 @@ from ..errors import (
     Unreadable,
 )
 from .disk import give_file, replace_file
+from .staging import is_being_replaced
 
 Kind = Literal["notebook", "file", "directory"]
 
@@ -180,6 +182,16 @@ class ContentsStore:
         entry = await self.document(path)
         return entry is not None and entry.kind == "notebook"
 
+    async def is_being_replaced(self, path: str) -> bool:
+        """Whether an upload is just replacing what is at a path, or a folder above it."""
+        while path:
+            folder, _, name = path.rpartition("/")
+            with contextlib.suppress(DashboardsError):
+                if is_being_replaced(name, await self.names(folder)):
+                    return True
+            path = folder
+        return False
+
     async def is_empty(self) -> bool:
         """Whether the root shows nothing, or is not there. Raises what keeps the contents manager from saying so."""
         try:
@@ -233,11 +245,17 @@ class ContentsStore:
                 break
             except (InvalidRequest, Unreadable) as error:
                 entry = await self.stat(path)
-                if pause is None or entry is None or not entry.is_new:
+                # It may be away for a moment, too.
+                if pause is None or (entry is not None and not entry.is_new):
                     raise Unreadable("This file is not a notebook that can be read.") from error
             await asyncio.sleep(pause)
         # As the manager does, so that what is saved again stays trusted.
-        self._manager.mark_trusted_cells(notebook, self.api_path(path))
+        try:
+            async with _contents_errors():
+                self._manager.mark_trusted_cells(notebook, self.api_path(path))
+        except InvalidRequest as error:
+            # A text in it that UTF-8 can't hold.
+            raise Unreadable("This file is not a notebook that can be read.") from error
         return notebook, replace(self._entry(path, model), kind="notebook")
 
     async def file(self, path: str) -> tuple[bytes, Entry]:

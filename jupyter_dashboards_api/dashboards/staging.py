@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,9 @@ _PATTERN = re.compile(
     r"(?P<name>.+)\.(?:uploading|replaced)-(?P<time>[0-9a-f]{8})[0-9a-f]{8}(?P<extension>\.ipynb)?",
     re.DOTALL,
 )
+
+
+_REPLACING_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,12 @@ def parse_staging(name: str) -> StagingName | None:
 def is_staging(name: str) -> bool:
     """Whether a file or folder name (not a path) is one that only an upload under way uses."""
     return parse_staging(name) is not None
+
+
+def is_being_replaced(name: str, names: Iterable[str]) -> bool:
+    """Whether an upload, of this server or another, is just putting something in the place of `name`, by what is beside it."""
+    stem, oldest = name.removesuffix(".ipynb"), time.time() - _REPLACING_SECONDS
+    return any(
+        staging is not None and staging.dashboard == stem and staging.made >= oldest
+        for staging in map(parse_staging, names)
+    )

@@ -40,6 +40,9 @@ class Files(Protocol):
     async def document(self, path: str) -> Entry | None:
         """What is at a path; None when nothing is."""
 
+    async def is_being_replaced(self, path: str) -> bool:
+        """Whether somebody is just replacing what is at a path. Raises nothing."""
+
     async def is_empty(self) -> bool:
         """Whether nothing is shown at all."""
 
@@ -98,7 +101,8 @@ class NotebookPresence:
         self._changed = changed
         self.settled: Callable[[str], Awaitable[None]] = _no_wait
         """Waits until nobody is replacing what is at a path."""
-        # By path, what was there when it was saved over, and when that was.
+        # By path, how it looked since it was saved last, and what was there when it was saved over, and when that was.
+        self._written: OrderedDict[str, str | None] = OrderedDict()
         self._before: OrderedDict[str, deque[tuple[datetime, Entry]]] = OrderedDict()
 
     async def look(self, notebooks: Sequence[Located], reserved: Collection[str] = ()) -> Looked:
@@ -122,7 +126,10 @@ class NotebookPresence:
             looked.gone -= {*again.there, *again.errors}
             looked.there |= again.there
             looked.errors |= again.errors
-            await self._note([each for each in new if each.id in looked.gone], since)
+            gone = [each for each in new if each.id in looked.gone]
+            # By another server, which can't be waited for.
+            replaced = {each.id for each in gone if await self._files.is_being_replaced(each.path)}
+            await self._note([each for each in gone if each.id not in replaced], since)
         for each in notebooks:
             entry = looked.there.get(each.id)
             if entry is None or each.missing_since is None:
@@ -157,6 +164,13 @@ class NotebookPresence:
         if len(self._before) > _MOST_PATHS:
             self._before.popitem(last=False)
 
+    def written(self, entry: Entry) -> None:
+        """What is at a path now has just been saved there."""
+        self._written[entry.path] = revision_of(entry)
+        self._written.move_to_end(entry.path)
+        if len(self._written) > _MOST_PATHS:
+            self._written.popitem(last=False)
+
     async def judge(self, notebook_id: int, entry: Entry) -> bool:
         """Whether what is at the path of a notebook that was missing is that notebook; if not, that ends."""
 
@@ -166,7 +180,10 @@ class NotebookPresence:
                 return None
             if row.missing_since is not None:
                 first = self._first(entry, row.missing_since)
-                if not _is_same(row, first):
+                # What was saved just before may not be stored yet.
+                saved = self._written.get(entry.path)
+                is_saved = saved is not None and saved == revision_of(first)
+                if not is_saved and not _is_same(row, first):
                     self._end(session, Notebook.id == row.id)
                     return False
             row.missing_since, row.revision = None, revision_of(entry)

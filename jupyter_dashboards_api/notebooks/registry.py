@@ -245,6 +245,11 @@ class NotebookRegistry:
         if self._presence is not None:
             self._presence.overwritten(entry)
 
+    def written(self, entry: Entry) -> None:
+        """What is at a path now has just been saved there."""
+        if self._presence is not None:
+            self._presence.written(entry)
+
     def gone(self, path: str) -> None:
         """A notebook or folder was deleted, of which nobody else tells."""
         self._keep(self._end_all(path))
@@ -281,9 +286,11 @@ class NotebookRegistry:
                 await self._write_surely(work, _below(place))
             await self.look_below(place)
 
-    async def look_below(self, place: str) -> None:
-        """Notes how the notebook at a path looks now, or those in a folder."""
+    async def look_below(self, place: str, *, missing: bool = False) -> None:
+        """Notes how the notebook at a path looks now, or those in a folder; those that were `missing` only."""
         wanted = select(Notebook).where(_below(place))
+        if missing:
+            wanted = wanted.where(Notebook.missing_since.is_not(None))
         # Whoever looks next does as well.
         with contextlib.suppress(DashboardsError):
             found = await self._database.read(

@@ -61,7 +61,7 @@ class Replacing:
 
         if self._registry is not None:
             # Whether they are those that were missing can't be told later.
-            await self._registry.look_below(self._store.api_path(place))
+            await self._registry.look_below(self._store.api_path(place), missing=True)
         since = datetime.now(UTC)
         try:
             is_there = await self._store.stat(place) is not None

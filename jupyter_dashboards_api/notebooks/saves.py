@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ..dashboards.contents import ContentsStore
-from ..dashboards.staging import parse_staging
+from ..dashboards.staging import is_being_replaced
 from .registry import NotebookRegistry
 
 _MOST = 1000
@@ -23,9 +22,6 @@ _MOST = 1000
 
 _GRAIN = timedelta(seconds=0.05)
 """How much older than it is a file may look that has just been made."""
-
-_STAGED_SECONDS = 60
-"""How long an upload of another server may take to put a new file into an old one's place."""
 
 
 def follow_saves(
@@ -58,6 +54,9 @@ def follow_saves(
                 del new[next(iter(new))]
 
     def ended(path: str) -> None:
+        written = contents.on_disk_now(path)
+        if written is not None:
+            registry.written(written)
         since = new.pop(path, None)
         if since is not None:
             registry.appeared(path, since)
@@ -69,10 +68,6 @@ def _is_being_written(file: Path) -> bool:
     """Whether the file is only away for a moment: Jupyter writes it, or another server replaces it."""
     if os.path.lexists(file.with_name(f".~{file.name}")):
         return True
-    stem, oldest = file.name.removesuffix(".ipynb"), time.time() - _STAGED_SECONDS
     with contextlib.suppress(OSError):
-        for each in file.parent.iterdir():
-            staged = parse_staging(each.name)
-            if staged is not None and staged.dashboard == stem and staged.made >= oldest:
-                return True
+        return is_being_replaced(file.name, [each.name for each in file.parent.iterdir()])
     return False

@@ -16,9 +16,11 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from sqlalchemy import update
 from tornado.web import HTTPError
 
 from jupyter_dashboards_api.dashboards.staging import staging_path
+from jupyter_dashboards_api.database.tables import Notebook
 from jupyter_dashboards_api.schedules import lost
 from jupyter_dashboards_api.schedules.models import NOTEBOOKS
 from jupyter_dashboards_api.schedules.store import ScheduleFilter
@@ -532,3 +534,26 @@ async def test_what_an_upload_of_the_other_kind_replaces_is_gone(
     (jp_root_dir / path).write_text(notebook)
     assert await commands.note_id(path) != number
     assert (await callers.nobody().send("GET", f"/shared/{link.token}")).code == 404
+
+
+async def test_one_that_another_server_is_replacing_is_not_missing(known: Known) -> None:
+    aside = known.file.with_name(staging_path(known.file.name, "replaced"))
+    known.file.rename(aside)
+    await by_record(known)
+    await by_sweeping(known)
+    written(known.root / "other.ipynb", known.file)
+    aside.unlink()
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]
+
+
+async def test_what_was_saved_just_before_it_went_away_is_the_same(known: Known) -> None:
+    folder, away = known.root / "notebooks", known.root / "away"
+    await save_by_jupyter(known)
+    # Nobody has had the time to note how it looks.
+    await known.server.database.execute(update(Notebook).values(revision="another one"))
+    folder.rename(away)
+    await by_record(known)
+    away.rename(folder)
+    assert await known.at_path() == known.id
+    assert await known.schedules() == [known.uuid]

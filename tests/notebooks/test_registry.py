@@ -120,6 +120,9 @@ async def test_the_ids_of_notebooks_that_go_are_told_in_the_transaction_that_end
         async def document(self, path: str) -> None:
             return None
 
+        async def is_being_replaced(self, path: str) -> bool:
+            return False
+
         async def is_empty(self) -> bool:
             return True
 

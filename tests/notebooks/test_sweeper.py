@@ -39,6 +39,9 @@ class Disk:
             return None
         return Entry(path, path, "notebook", self.new.get(path, LAST_YEAR), 1000)
 
+    async def is_being_replaced(self, path: str) -> bool:
+        return False
+
     async def is_empty(self) -> bool:
         return not self.paths
 
