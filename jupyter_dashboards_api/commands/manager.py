@@ -207,11 +207,11 @@ class CommandsManager(LoggingConfigurable):
         return known.path
 
     async def _located(self, command: CommandInfo, log: CommandLogger) -> CommandInfo:
-        path = await self._where(command)
         if command.notebook_id is not None:
             # Noted, if its file is missing; of that, and of a storage that fails, the run tells.
             with contextlib.suppress(DashboardsError):
                 await self.notebooks.there(command.notebook_id)
+        path = await self._where(command)
         if path == command.path:
             return command
         await self.store.moved(command, path)

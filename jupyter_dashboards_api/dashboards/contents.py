@@ -177,11 +177,6 @@ class ContentsStore:
             return None
         return self._entry(path, model)
 
-    async def is_notebook(self, path: str) -> bool:
-        """Whether a notebook is at a path. Raises what keeps the contents manager from saying so."""
-        entry = await self.document(path)
-        return entry is not None and entry.kind == "notebook"
-
     async def is_being_replaced(self, path: str) -> bool:
         """Whether an upload is just replacing what is at a path, or a folder above it."""
         while path:
@@ -210,11 +205,11 @@ class ContentsStore:
 
     async def names(self, path: str) -> list[str]:
         """What the things in a folder are called, in no order. On a disk, this costs a fraction of what `folder` does."""
-        on_disk = getattr(self._manager, "_get_os_path", None)
-        if on_disk is None:
-            return [entry.name for entry in await self.folder(path)]
         async with _contents_errors():
-            return await asyncio.to_thread(os.listdir, on_disk(self.api_path(path)))
+            file = self.on_disk(self.api_path(path))
+            if file is not None:
+                return await asyncio.to_thread(os.listdir, file)
+        return [entry.name for entry in await self.folder(path)]
 
     async def notebook(self, path: str) -> tuple[NotebookNode, Entry]:
         """A notebook in nbformat 4. Raises `NotFound`, or `Unreadable` for what is no notebook."""
@@ -246,7 +241,8 @@ class ContentsStore:
             except (InvalidRequest, Unreadable) as error:
                 entry = await self.stat(path)
                 # It may be away for a moment, too.
-                if pause is None or (entry is not None and not entry.is_new):
+                is_changing = entry is None or (entry.kind != "directory" and entry.is_new)
+                if pause is None or not is_changing:
                     raise Unreadable("This file is not a notebook that can be read.") from error
             await asyncio.sleep(pause)
         # As the manager does, so that what is saved again stays trusted.
@@ -372,11 +368,10 @@ class ContentsStore:
 
     async def give(self, path: str, user_id: int, group_id: int) -> None:
         """Gives what lies at `path` to an account of this machine; nothing where the manager keeps no files on its disk."""
-        on_disk = getattr(self._manager, "_get_os_path", None)
-        if on_disk is None:
-            return
         async with _contents_errors():
-            await asyncio.to_thread(give_file, on_disk(self.api_path(path)), user_id, group_id)
+            file = self.on_disk(self.api_path(path))
+            if file is not None:
+                await asyncio.to_thread(give_file, str(file), user_id, group_id)
 
     async def rename(self, path: str, new_path: str) -> None:
         await self._call(self._manager.rename, path, self.api_path(new_path))

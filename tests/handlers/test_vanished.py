@@ -41,6 +41,12 @@ def extension_config() -> dict[str, Any]:
     return {"AccessManager": {"token_user": "admin"}, "NotebooksManager": {"time_zone": "UTC"}}
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due waits for a busy machine's storage."""
+    monkeypatch.setattr(lost, "PATIENCE", 60.0)
+
+
 @dataclass
 class Known:
     """A notebook that has ids, a link and a schedule."""
@@ -214,9 +220,8 @@ async def is_another(known: Known) -> None:
 
 @pytest.mark.parametrize("notice", NOTICES)
 async def test_what_is_put_in_the_place_of_one_that_was_seen_to_be_missing_is_another(
-    known: Known, monkeypatch: pytest.MonkeyPatch, notice: Notice
+    known: Known, notice: Notice
 ) -> None:
-    monkeypatch.setattr(lost, "PATIENCE", 60.0)
     known.file.unlink()
     await notice(known)
     written(known.root / "other.ipynb", known.file)
@@ -227,11 +232,9 @@ async def test_what_is_put_in_the_place_of_one_that_was_seen_to_be_missing_is_an
 @pytest.mark.parametrize("look", [by_list, by_sweeping, by_its_time, by_link, is_another])
 async def test_however_it_comes_there_and_whoever_looks_first(
     known: Known,
-    monkeypatch: pytest.MonkeyPatch,
     put: Callable[[Path, Path], None],
     look: Notice,
 ) -> None:
-    monkeypatch.setattr(lost, "PATIENCE", 60.0)
     known.file.unlink()
     await by_record(known)
     put(known.root / "other.ipynb", known.file)
@@ -241,9 +244,8 @@ async def test_however_it_comes_there_and_whoever_looks_first(
 
 @pytest.mark.parametrize("notice", NOTICES)
 async def test_a_folder_that_was_away_brings_its_notebooks_back(
-    known: Known, monkeypatch: pytest.MonkeyPatch, notice: Notice
+    known: Known, notice: Notice
 ) -> None:
-    monkeypatch.setattr(lost, "PATIENCE", 60.0)
     folder, away = known.root / "notebooks", known.root / "away"
     folder.rename(away)
     await notice(known)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,17 @@ class Disk:
 
     async def is_empty(self) -> bool:
         return not self.paths
+
+
+@asynccontextmanager
+async def looking(sweeper: RegistrySweeper) -> AsyncIterator[None]:
+    """While it looks by itself, for a minute at most."""
+    sweeper.start()
+    try:
+        async with asyncio.timeout(60):
+            yield
+    finally:
+        sweeper.stop()
 
 
 async def long_ago(database: Database) -> None:
@@ -183,19 +196,14 @@ async def test_one_that_is_missing_is_looked_for_more_often(
     disk = Disk("a.ipynb", "other.ipynb")
     registry = NotebookRegistry(database, files=disk)
     known = await registry.identify("a.ipynb")
-    sweeper = Sweeper(registry, disk, interval=3600.0)
-    sweeper.start()
-    try:
-        async with asyncio.timeout(60):
-            while not looks:
-                await asyncio.sleep(0.02)
-            disk.paths.remove("a.ipynb")
-            assert await registry.there(known.id) is None
-            disk.paths.add("a.ipynb")
-            while await registry.some(0, 9, missing=True):
-                await asyncio.sleep(0.02)
-    finally:
-        sweeper.stop()
+    async with looking(Sweeper(registry, disk, interval=3600.0)):
+        while not looks:
+            await asyncio.sleep(0.02)
+        disk.paths.remove("a.ipynb")
+        assert await registry.there(known.id) is None
+        disk.paths.add("a.ipynb")
+        while await registry.some(0, 9, missing=True):
+            await asyncio.sleep(0.02)
     assert looks[0] is False
     assert all(looks[1:])
     # It was there again before anybody has changed it.
@@ -225,16 +233,11 @@ async def test_few_notebooks_are_all_looked_for_often(
     disk = Disk("a.ipynb", "other.ipynb")
     registry = NotebookRegistry(database, files=disk)
     known = await registry.identify("a.ipynb")
-    sweeper = RegistrySweeper(registry, disk, interval=3600.0)
-    sweeper.start()
-    try:
-        async with asyncio.timeout(60):
-            for present in (False, True, False):
-                (disk.paths.add if present else disk.paths.remove)("a.ipynb")
-                while bool(await registry.some(0, 9, missing=True)) is present:
-                    await asyncio.sleep(0.02)
-    finally:
-        sweeper.stop()
+    async with looking(RegistrySweeper(registry, disk, interval=3600.0)):
+        for present in (False, True, False):
+            (disk.paths.add if present else disk.paths.remove)("a.ipynb")
+            while bool(await registry.some(0, 9, missing=True)) is present:
+                await asyncio.sleep(0.02)
     assert await registry.by_id(known.id) == known
 
 
@@ -309,4 +312,5 @@ async def test_the_contents_manager_tells_what_is_there(
         ("nothing.ipynb", False),
         ("nothing/at/all.ipynb", False),
     ):
-        assert await store.is_notebook(path) is there, path
+        entry = await store.document(path)
+        assert (entry is not None and entry.kind == "notebook") is there, path
